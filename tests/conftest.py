@@ -1,0 +1,42 @@
+"""What every test shares: one run store, no network, repeatable examples."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The same store as under make, so that nothing is trained twice.
+os.environ.setdefault("LTH_RUNS", str(ROOT / "_build" / "runs"))
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+settings.register_profile(
+    "suite",
+    max_examples=25,
+    deadline=None,  # two busy cores say nothing about the code
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> None:
+    """Refuse every connection that would leave this machine."""
+    connect = socket.socket.connect
+
+    def refuse(self, address):
+        if isinstance(address, tuple) and address[0] not in (
+            "127.0.0.1",
+            "::1",
+            "localhost",
+        ):
+            raise OSError(f"The tests use no network, and {address} was called.")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        yield

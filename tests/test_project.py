@@ -1,0 +1,284 @@
+"""The project's own rules: what it declares, what it ships, how it is layered."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+DECLARED = [
+    Requirement(line)
+    for line in PROJECT["dependencies"] + [r for rs in EXTRAS.values() for r in rs]
+]
+LOCK = (ROOT / "requirements.lock").read_text()
+
+# The floors of the library. A module imports from its own floor or from below,
+# and there is no circle.
+FLOORS = [
+    {"errors", "words", "seeds", "files", "mnist", "digits", "data", "datasets"}
+    | {"models", "masks", "recipes", "bundles"},
+    {"pruning", "training"},
+    {"tickets"},
+    {"experiments", "tables", "runs", "workers"},
+    {"plots", "explore", "glue", "say", "checks"},
+    {"cli"},
+]
+
+
+def python(code: str, *, path: Path = ROOT, cwd: Path = ROOT) -> str:
+    """Run `code` in a new interpreter whose first import folder is `path`."""
+    setup = f"import sys; sys.path.insert(0, {str(path)!r})\n"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", setup + code],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# What is declared
+
+
+def test_only_lower_bounds_but_for_jupyter_book():
+    for requirement in DECLARED:
+        operators = {bound.operator for bound in requirement.specifier}
+        expected = {">=", "<"} if requirement.name == "jupyter-book" else {">="}
+        assert operators == expected, requirement
+
+
+def test_jupyter_book_is_below_2():
+    (book,) = [r for r in DECLARED if r.name == "jupyter-book"]
+    assert not book.specifier.contains("2.0.0")
+    assert Version(version("jupyter-book")) < Version("2")
+
+
+@pytest.mark.parametrize("requirement", DECLARED, ids=str)
+def test_the_lock_and_this_environment_satisfy(requirement):
+    name = re.escape(requirement.name)
+    pins = re.findall(rf"^{name}==(\S+) .*\\$", LOCK, re.M)
+    assert pins, f"{requirement.name} is not in requirements.lock: make lock"
+    assert all(requirement.specifier.contains(pin) for pin in pins)
+    assert requirement.specifier.contains(version(requirement.name))
+
+
+def test_every_pin_has_hashes_and_no_address():
+    pins = re.findall(r"^\S+==.*\n {4}--hash=sha256:", LOCK, re.M)
+    assert len(pins) == len(re.findall(r"^\S+==", LOCK, re.M)) > 100
+    assert "://" not in LOCK
+
+
+def test_the_conda_environment_is_thin_and_matches():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python_range, pip, installs = environment["dependencies"]
+    assert pip == "pip"
+    (editable,) = installs["pip"]
+    extras = re.fullmatch(r"-e \.\[([a-z,]+)\]", editable)[1].split(",")
+    assert sorted(extras) == sorted(EXTRAS)
+    assert allowed(python_range.removeprefix("python ")) == supported()
+
+
+def supported() -> list[str]:
+    """Return the Python versions that the classifiers name."""
+    lines = " ".join(PROJECT["classifiers"])
+    return re.findall(r"Python :: (3\.\d+)", lines)
+
+
+def allowed(specifier: str) -> list[str]:
+    """Return the Python versions that `specifier` lets in."""
+    bounds = SpecifierSet(specifier)
+    return [f"3.{minor}" for minor in range(8, 30) if bounds.contains(f"3.{minor}.1")]
+
+
+def test_pythons_are_named_alike_everywhere():
+    floor = SpecifierSet(PROJECT["requires-python"])
+    assert all(floor.contains(python) for python in supported())
+    assert not floor.contains("3.10")
+    first, last = supported()[0], supported()[-1]
+    comparison = "({}) <= sys.version_info[:2] <= ({})".format(
+        first.replace(".", ", "), last.replace(".", ", ")
+    )
+    assert comparison in (ROOT / "Makefile").read_text()
+
+
+def test_version_and_address_are_named_alike_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text()
+    book = yaml.safe_load((ROOT / "_config.yml").read_text())
+    address = book["repository"]["url"]
+    assert citation["repository-code"] == PROJECT["urls"]["Repository"] == address
+    assert f"git clone {address}\n" in (ROOT / "README.md").read_text()
+
+
+# What is shipped
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """Build the wheel and lay it out as an installer would, alone."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    assert wheel.stat().st_size < 12e6, "the wheel is too large"
+    site = folder / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    return site
+
+
+def test_the_wheel_works_alone(installed, tmp_path):
+    printed = python(
+        """
+import json, lth_utils as lth
+small = lth.load("mnist-small")
+run = lth.recorded("lenet-mnist", profile="laptop")
+print(json.dumps({
+    "home": lth.__path__[0],
+    "images": [len(small.train.labels), len(small.test.labels)],
+    "arms": sorted(set(run["arm"])),
+    "provenance": sorted(run.attrs["provenance"]),
+}))
+""",
+        path=installed,
+        cwd=tmp_path,
+    )
+    seen = json.loads(printed)
+    assert Path(seen["home"]) == installed / "lth_utils"
+    assert seen["images"] == [12_000, 10_000]
+    assert {"dense", "ticket", "reinit"} <= set(seen["arms"])
+    assert seen["provenance"]
+
+
+def test_the_wheel_holds_types_licences_and_the_command(installed):
+    assert (installed / "lth_utils" / "py.typed").exists()
+    assert (installed / "lth_utils" / "__init__.pyi").exists()
+    (info,) = installed.glob("*.dist-info")
+    assert "lth = lth_utils.cli:main" in (info / "entry_points.txt").read_text()
+    assert {"LICENSE", "LICENSE-MNIST"} <= {p.name for p in info.rglob("*")}
+
+
+def test_the_data_has_its_licence_named():
+    folder = ROOT / "lth_utils" / "datasets"
+    licence = (folder / "LICENSE-MNIST").read_text()
+    for data in folder.glob("*.np*"):
+        assert data.name in licence
+        assert data.stat().st_size <= 5e6
+    assert "CC BY-SA 3.0" in licence
+    assert "CC BY-SA 3.0" in (ROOT / "README.md").read_text()
+
+
+def test_no_tracked_file_names_a_machine_or_a_registry():
+    listing = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    machine = rb"/root/|/home/|/Users/|/work/|\.\./shared"
+    registry = rb"pypi\.org|pythonhosted|npmjs\.|download\.pytorch"
+    forbidden = re.compile(machine + rb"|" + registry)
+    files = [ROOT / name for name in listing.stdout.splitlines()]
+    found = {
+        path.name: match[0]
+        for path in files
+        if path.is_file() and path != Path(__file__).resolve()
+        if (match := forbidden.search(path.read_bytes()))
+    }
+    assert files
+    assert not found
+
+
+# How it is layered
+
+LATE = ("torchvision", "pandas", "matplotlib", "ipywidgets", "seaborn")
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Return which heavy modules `statement` loads; a socket is refused."""
+    return set(
+        python(
+            f"""
+def refuse(event, arguments):
+    if event.startswith("socket."):
+        raise SystemExit("a socket was used: " + event)
+sys.addaudithook(refuse)
+{statement}
+print(*(name for name in {("torch", *LATE)!r} if name in sys.modules))
+"""
+        ).split()
+    )
+
+
+def test_importing_is_light():
+    assert loaded_after("import lth_utils") == set()
+
+
+def test_a_network_needs_torch_alone():
+    assert loaded_after("import lth_utils as lth; lth.LeNet(seed=0)") == {"torch"}
+
+
+def modules() -> dict[str, list[Path]]:
+    """Return the files of each module and package, the top one left out."""
+    found: dict[str, list[Path]] = {}
+    for path in (ROOT / "lth_utils").rglob("*.py"):
+        module = path.relative_to(ROOT / "lth_utils").with_suffix("").parts[0]
+        found.setdefault(module, []).append(path)
+    return {module: files for module, files in found.items() if module != "__init__"}
+
+
+def imports(module: str) -> set[str]:
+    """Return the other modules that the module's files name in any import."""
+    trees = [ast.parse(path.read_text()) for path in modules()[module]]
+    names = set()
+    for node in chain.from_iterable(map(ast.walk, trees)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: write imports in full"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    inside = [n.split(".")[1] for n in names if n.startswith("lth_utils.")]
+    return {name for name in inside if name in modules()} - {module}
+
+
+def floor_of(module: str) -> int:
+    """Return the number of the module's floor."""
+    return next(number for number, floor in enumerate(FLOORS) if module in floor)
+
+
+def test_every_module_has_a_floor():
+    assert set(modules()) == set.union(*FLOORS)
+
+
+def test_imports_run_downward_only():
+    upward = [
+        f"{module} imports {name}"
+        for module in modules()
+        for name in imports(module)
+        if floor_of(name) > floor_of(module)
+    ]
+    assert not upward
+
+
+def test_imports_run_in_no_circle():
+    waiting = {module: imports(module) for module in modules()}
+    while free := {module for module, needs in waiting.items() if not needs}:
+        waiting = {m: needs - free for m, needs in waiting.items() if m not in free}
+    assert not waiting, "these modules import each other"
