@@ -1,0 +1,1 @@
+"""The data that is in the package, and the script that made it."""

@@ -1,0 +1,165 @@
+"""The four files of MNIST: found, fetched whole, checked, and read.
+
+LeCun, Cortes and Burges' handwritten digits: 60,000 training and 10,000 test
+images of 28 x 28 grey pixels. The files lie as torchvision lays them out,
+`MNIST/raw/` under one folder, so one download serves both.
+"""
+
+import hashlib
+import os
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lth_utils.errors import LotteryError
+from lth_utils.files import writing
+
+# The uncompressed files' sha256.
+FILES = {
+    "train-images-idx3-ubyte": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+    ),
+    "train-labels-idx1-ubyte": (
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+    ),
+    "t10k-images-idx3-ubyte": (
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+    ),
+    "t10k-labels-idx1-ubyte": (
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+    ),
+}
+_INSTEAD = 'use load("mnist-small"), which needs no download'
+
+
+def data_folder() -> Path:
+    """Return the folder that holds downloaded data sets.
+
+    The environment variable `LTH_DATA` names it; without one it is
+    `lth/data` in the user's cache folder.
+    """
+    named = os.environ.get("LTH_DATA")
+    if named:
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "lth" / "data"
+
+
+def read_mnist(folder: Path) -> dict[str, NDArray[np.uint8]]:
+    """Read the four checked files, downloading what `folder` lacks.
+
+    Nothing is written when all four are there.
+
+    Args:
+        folder: The folder with `MNIST/raw/` in it.
+
+    Returns:
+        Each file's name with its array: images (N, 28, 28), labels (N,).
+
+    Raises:
+        LotteryError: If a file is damaged, or is missing and cannot be
+            downloaded or stored.
+    """
+    raw = folder / "MNIST" / "raw"
+    if not all((raw / name).is_file() for name in FILES):
+        _download(folder)
+    return {name: read_idx(raw / name, digest) for name, digest in FILES.items()}
+
+
+def read_idx(path: Path, digest: str | None = None) -> NDArray[np.uint8]:
+    """Read an idx file of bytes (the format of MNIST's home page).
+
+    Args:
+        path: The uncompressed file.
+        digest: The sha256 it must have; None trusts the file.
+
+    Returns:
+        The file's array, of one dimension (labels) or three (images).
+
+    Raises:
+        LotteryError: If the file is unreadable, is cut short, is no idx file
+            or has another sha256.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise LotteryError(
+            f"Cannot read {path}: the system says: {error.strerror}. Make the"
+            " file readable, or delete it and load again."
+        ) from error
+    dimensions = content[3] if content[:3] == b"\0\0\x08" and content[3:] else 0
+    start = 4 + 4 * dimensions
+    shape = struct.unpack_from(f">{dimensions}I", content.ljust(start), 4)
+    whole = dimensions > 0 and len(content) == start + int(np.prod(shape))
+    if not whole or digest not in (None, hashlib.sha256(content).hexdigest()):
+        raise LotteryError(
+            f"The file {path} is damaged: it is not the MNIST file of that name"
+            " (its sha256 or its length differs). Delete it and load again."
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _download(folder: Path) -> None:
+    """Fetch all four files beside their place, check them, move them in."""
+    raw = folder / "MNIST" / "raw"
+    remedy = f", or set LTH_DATA to a folder that has MNIST/raw, or {_INSTEAD}"
+    with writing(raw, remedy):
+        raw.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".mnist-", dir=folder))
+        try:
+            _fetch(temporary)
+            for name, digest in FILES.items():
+                fresh = temporary / "MNIST" / "raw" / name
+                _check_fetched(fresh, digest)
+                if not (raw / name).exists():
+                    fresh.replace(raw / name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fetch(folder: Path) -> None:
+    """Let torchvision download MNIST into `folder`."""
+    try:
+        from torchvision.datasets import MNIST  # slow, and broken in places
+    except Exception as error:  # RuntimeError where the wheels do not match
+        raise LotteryError(
+            f"Cannot import torchvision, which downloads MNIST ({_line(error)})."
+            " Install the torchvision that belongs to your torch (pip install"
+            f" --upgrade torch torchvision), or {_INSTEAD}."
+        ) from error
+    try:
+        MNIST(str(folder), train=True, download=True)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno and not _network(error):
+            raise  # a full disk: `writing` has the words
+        raise LotteryError(
+            f"Cannot download MNIST ({_line(error)}). Check the network and load"
+            " again, or set LTH_DATA to a folder that has MNIST/raw, or"
+            f" {_INSTEAD}."
+        ) from error
+
+
+def _network(error: OSError) -> bool:
+    """Whether the system's error came from the line, not from the disk."""
+    return isinstance(error, (ConnectionError, TimeoutError))
+
+
+def _check_fetched(path: Path, digest: str) -> None:
+    """Refuse a download that is not MNIST."""
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+        return
+    raise LotteryError(
+        f"The downloaded {path.name} is not MNIST's (its sha256 differs), so"
+        " nothing was kept. Load again later, or from another network, or"
+        f" {_INSTEAD}."
+    )
+
+
+def _line(error: Exception) -> str:
+    """Return an error's kind and its first line."""
+    first = (str(error).splitlines() or [""])[0].strip().rstrip(".")
+    return f"{type(error).__name__}: {first}"
