@@ -57,7 +57,7 @@ clean: ## remove what was built and trained; .venv stays
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 colab: $(READY) ## run every chapter as Colab would (needs Python 3.12)
-	@$(PY) tests/colab.py
+	@$(PY) tests/colab.py $(CHAPTERS)
 
 record: $(READY) ## train results/lenet-mnist/laptop again (about an hour)
 	@$(VENV)/bin/lth run lenet-mnist --profile laptop --record
