@@ -33,8 +33,8 @@ FLOORS = [
     | {"models", "masks", "recipes", "bundles"},
     {"pruning", "training"},
     {"tickets"},
-    {"experiments", "tables", "runs", "workers"},
-    {"plots", "explore", "glue", "say", "checks"},
+    {"experiments", "tables", "jobs", "store", "workers", "runs", "records"},
+    {"drawing", "plots", "explore", "glue", "say", "checks"},
     {"cli"},
 ]
 
