@@ -1,0 +1,232 @@
+"""One training as a value: what decides its outcome, and how it is done."""
+
+import ast
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lth_utils import tickets
+from lth_utils.data import Dataset, load
+from lth_utils.experiments import CHAINS, Experiment, Pruning
+from lth_utils.masks import Masks, State, masked, rewind, snapshot
+from lth_utils.models import network
+from lth_utils.pruning import prune
+from lth_utils.recipes import Recipe
+from lth_utils.tickets import Ticket
+from lth_utils.training import Point, train
+
+ENGINE = "autograd"
+# The files whose code decides a result's bits (floors 0 to 2, and this one).
+_SOURCES = (
+    "data digits mnist models masks seeds recipes pruning training tickets jobs"
+).split()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: everything that decides its outcome on a given machine.
+
+    Args:
+        network: The network's word.
+        data: The data set's word.
+        scaling: The input scaling.
+        recipe: How it is trained.
+        pruning: Rates and scope.
+        arm: One of words.ARMS.
+        seed: The repeat.
+        control: The repeat of a control within the seed.
+        round: The pruning round.
+    """
+
+    network: str
+    data: str
+    scaling: str
+    recipe: Recipe
+    pruning: Pruning
+    arm: str
+    seed: int
+    control: int
+    round: int
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Job":
+        """Rebuild a job from what `dataclasses.asdict` made of it."""
+        recipe, pruning = Recipe(**values["recipe"]), Pruning(**values["pruning"])
+        return cls(**{**values, "recipe": recipe, "pruning": pruning})
+
+    def parent(self) -> "Job | None":
+        """The training whose outcome this one starts from, if any."""
+        if self.arm == "dense":
+            return None
+        dense = replace(self, arm="dense", control=0, round=0)
+        if self.arm.startswith("oneshot"):
+            return dense
+        if self.arm == "continued":
+            return replace(self, round=self.round - 1) if self.round > 1 else dense
+        before = self.round - 1 if self.arm == "ticket" else self.round
+        return replace(self, arm="ticket", control=0, round=before) if before else dense
+
+    def key(self, environment: Mapping[str, str]) -> str:
+        """The name of its place in the store."""
+        content = json.dumps([asdict(self), environment], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished training.
+
+    Args:
+        masks: The structure that was trained.
+        init_seed: Draws the weights it started from.
+        curve: Its evaluations.
+        weights: The trained weights (dense, ticket); for "continued", those
+            from which training goes on in the next round; else empty.
+        seconds: The time it took.
+    """
+
+    masks: Masks
+    init_seed: int
+    curve: list[Point]
+    weights: State
+    seconds: float
+
+
+def jobs_of(experiment: Experiment) -> list[Job]:
+    """Return an experiment's trainings, in the order of its arms."""
+    return [
+        Job(
+            experiment.network,
+            experiment.data,
+            experiment.scaling,
+            experiment.recipe,
+            experiment.pruning,
+            *training,
+        )
+        for training in experiment.trainings()
+    ]
+
+
+def with_ancestors(jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs and all that they start from, parents first.
+
+    Chains come before controls, and lower rounds first, so that several
+    workers always find something that is ready.
+    """
+    found: set[Job] = set()
+    for job in jobs:
+        current: Job | None = job
+        while current is not None and current not in found:
+            found.add(current)
+            current = current.parent()
+    chains = ("dense", *CHAINS)
+    return sorted(
+        found,
+        key=lambda job: (job.arm not in chains, job.round, job.seed, job.arm),
+    )
+
+
+def environment(data: Dataset, device: torch.device) -> dict[str, str]:
+    """What besides the job decides the bits: data, torch, device, code."""
+    on_gpu = device.type == "cuda"
+    return {
+        "data": data.digest,
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
+        "engine": ENGINE,
+        "source": source_hash(),
+    }
+
+
+@cache
+def source_hash() -> str:
+    """A sha256 over the code that decides results, comments left out."""
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+        digest.update(_code(text).encode())
+    return digest.hexdigest()
+
+
+def _code(text: str) -> str:
+    """Return Python source without comments, layout and docstrings."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and ast.unparse(body[0]).startswith(("'", '"', "r'", 'r"'))
+        ):
+            body[0] = ast.Pass()
+    return ast.unparse(tree)
+
+
+def perform(job: Job, parent: Result | None, device: torch.device) -> Result:
+    """Train one job.
+
+    Args:
+        job: What to train.
+        parent: The outcome of `job.parent()`.
+        device: Where.
+
+    Raises:
+        LotteryError: If training diverges, or the round prunes nothing.
+    """
+    started = time.perf_counter()
+    data = resident(job.data, job.scaling, device)
+    ticket, onward = _start(job, parent, data, device)
+    net = ticket.build()
+    training = train(net, data, job.recipe, job.seed, job.round, device)
+    weights = snapshot(net) if job.arm in ("dense", "ticket") else onward
+    seconds = time.perf_counter() - started
+    return Result(ticket.masks, ticket.seed, training.curve, weights, seconds)
+
+
+@lru_cache(maxsize=1)
+def resident(name: str, scaling: str, device: torch.device) -> Dataset:
+    """Return the data set on `device`; one is kept for the next job."""
+    return load(name, scaling).to(device)
+
+
+def _start(
+    job: Job, parent: Result | None, data: Dataset, device: torch.device
+) -> tuple[Ticket, State]:
+    """Return where the job starts, and weights for the next round's job."""
+    seed, masks, onward = job.seed, None, {}
+    if parent is not None:
+        masks = parent.masks
+    if parent is not None and job.arm in ("ticket", "continued"):
+        net = trained(job, parent)
+        if job.arm == "continued" and job.round > 1:
+            # Here the chain's own training of the round before is done.
+            once = replace(job.recipe, evaluate_every=job.recipe.iterations)
+            train(net, data, once, seed, job.round - 1, device)
+        masks = prune(net, job.pruning.rates, scope=job.pruning.scope)
+        rewind(net, snapshot(net), masks)
+        onward = snapshot(net) if job.arm == "continued" else {}
+    elif parent is not None and job.arm.startswith("oneshot"):
+        net = trained(job, parent)
+        rates, scope = job.pruning.rates, job.pruning.scope
+        masks = tickets.oneshot_masks(net, rates, scope, job.round)
+    elif masks is not None and job.arm == "random":
+        masks = tickets.random_masks(masks, seed, job.round, job.control)
+    if job.arm.endswith("reinit"):
+        seed = tickets.reinit_seed(seed, job.round, job.control)
+    made = {"arm": job.arm, "round": job.round, "control": job.control}
+    return tickets.from_seed(job.network, seed, masks, **made), onward
+
+
+def trained(job: Job, result: Result) -> nn.Module:
+    """Return the masked network with a finished training's weights."""
+    net = masked(network(job.network, job.seed))
+    rewind(net, result.weights, result.masks)
+    return net

@@ -1,0 +1,202 @@
+"""Where jobs run: one-thread processes that take one job at a time.
+
+Two processes of one thread beat one process of two threads by half, and one
+thread fixes the order of every sum, so a result's bits depend neither on the
+number of workers nor on which of them trained it. A worker is a plain
+subprocess (`python -m lth_utils.workers`) that reads jobs as JSON lines and
+answers each with one; it ends at once when its parent does, however that
+died. Unlike `multiprocessing` it never imports the user's script again.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lth_utils.errors import LotteryError
+from lth_utils.jobs import Job, perform
+from lth_utils.store import Store
+
+_KEPT = "Finished rounds are kept: run again to go on."
+
+
+def cores() -> int:
+    """The number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Worker:
+    """A one-thread process that trains one job at a time.
+
+    Args:
+        store: Where it finds parents and keeps results.
+        device: Where it trains, such as "cpu".
+    """
+
+    def __init__(self, store: Store, device: str) -> None:
+        self._order = {
+            "folder": str(store.folder),
+            "environment": dict(store.environment),
+            "device": device,
+        }
+        package = str(Path(__file__).parents[1])
+        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lth_utils.workers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | one_thread | {"PYTHONPATH": path},
+        )
+
+    def train(self, job: Job) -> None:
+        """Have the job trained and kept.
+
+        Raises:
+            LotteryError: If it failed for a reason that a sentence can say.
+            RuntimeError: If it failed for any other; holds the traceback.
+        """
+        answer = self._ask(json.dumps(self._order | {"job": asdict(job)}))
+        if not answer:
+            code = self._process.wait()
+            raise LotteryError(
+                f"A worker process died (exit code {code}) while training {job.arm},"
+                f" seed {job.seed}, round {job.round}: expected it to finish; the"
+                f" usual cause is too little memory, so try fewer workers. {_KEPT}"
+            )
+        reply: dict[str, str] = json.loads(answer)
+        if sentence := reply.get("sentence"):
+            raise LotteryError(sentence)
+        if trace := reply.get("traceback"):
+            raise RuntimeError(f"A worker failed:\n{trace}")
+
+    def _ask(self, line: str) -> str:
+        assert self._process.stdin and self._process.stdout
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return ""
+        return self._process.stdout.readline()
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def work(
+    jobs: Sequence[Job],
+    store: Store,
+    device: str,
+    workers: int,
+    report: Callable[[Job], None],
+) -> None:
+    """Train all jobs, each after its parent; return when all are kept.
+
+    Args:
+        jobs: What the store lacks, parents before children.
+        store: Where results are kept.
+        device: Where to train.
+        workers: How many processes.
+        report: Called after each job.
+
+    Raises:
+        LotteryError: The first failure; what was finished is kept.
+    """
+    crew = [Worker(store, device) for _ in range(min(workers, len(jobs)))]
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in crew:
+        idle.put(worker)
+
+    def train(job: Job) -> None:
+        worker = idle.get()
+        worker.train(job)
+        idle.put(worker)
+
+    waiting, running = list(jobs), dict[Future[None], Job]()
+    with ThreadPoolExecutor(len(crew)) as threads:
+        try:
+            while waiting or running:
+                for job in _ready(waiting, store, len(crew) - len(running)):
+                    waiting.remove(job)
+                    running[threads.submit(train, job)] = job
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    job = running.pop(future)
+                    future.result()
+                    report(job)
+        finally:  # inside the pool, whose threads may be waiting for an answer
+            for worker in crew:
+                worker.stop()
+
+
+def _ready(waiting: Sequence[Job], store: Store, free: int) -> list[Job]:
+    """Return the first `free` jobs whose parents are finished."""
+    found: list[Job] = []
+    for job in waiting:
+        if len(found) == free:
+            break
+        parent = job.parent()
+        if parent is None or store.has(parent):
+            found.append(job)
+    return found
+
+
+# --- the worker's side -------------------------------------------------------
+
+
+def _serve() -> None:
+    """Train the jobs that come as lines on the standard input."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # denormals slow long runs by up to 1.3 times
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed goes to the standard error
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    while True:
+        print(json.dumps(_answer(json.loads(orders.get()))), file=answers, flush=True)
+
+
+def _listen(orders: "queue.SimpleQueue[str]") -> None:
+    """Queue the lines that come; end the process when the parent is gone."""
+    for line in sys.stdin:
+        orders.put(line)
+    os._exit(0)
+
+
+def _answer(order: dict[str, Any]) -> dict[str, str]:
+    """Train one job; return {} or what went wrong."""
+    import torch
+
+    store = Store(Path(order["folder"]), order["environment"])
+    job = Job.from_json(order["job"])
+    parent = job.parent()
+    try:
+        before = store.read(parent) if parent else None
+        store.write(job, perform(job, before, torch.device(order["device"])))
+    except LotteryError as error:
+        return {"sentence": str(error)}
+    except torch.OutOfMemoryError as error:
+        return {"sentence": f"The GPU's memory is full: use fewer workers. {error}"}
+    except Exception:
+        return {"traceback": traceback.format_exc()}
+    return {}
+
+
+if __name__ == "__main__":
+    _serve()
