@@ -59,6 +59,13 @@ clean: ## remove what was built and trained; .venv stays
 colab: $(READY) ## run every chapter as Colab would (needs Python 3.12)
 	@$(PY) tests/colab.py $(CHAPTERS)
 
+release: $(READY) ## write the students' version of the assignments
+	@$(PY) book/assignments.py release
+
+grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades.csv
+	@test -n "$(FROM)" || { echo "Say where the submissions are: make grade FROM=folder"; exit 1; }
+	@$(PY) book/assignments.py grade "$(FROM)"
+
 record: $(READY) ## train results/lenet-mnist/laptop again (about an hour)
 	@$(VENV)/bin/lth run lenet-mnist --profile laptop --record
 
