@@ -5,10 +5,8 @@ a time, by the data set's own `scale`.
 """
 
 import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +16,9 @@ from torch import Tensor
 
 from lth_utils.digits import colour_digits
 from lth_utils.errors import LotteryError, choose
-from lth_utils.mnist import FILES, data_folder, read_mnist
+from lth_utils.mnist import FILES, SMALL_SHA256, data_folder, read_mnist, read_small
 from lth_utils.words import DATASETS, SCALINGS
 
-_SMALL = Path(__file__).parent / "datasets" / "mnist-small.npz"
-_SMALL_SHA256 = "2a770ec37461c7121fc3ca3cb1bb9f17b9e6a5ec20b851424c09adadf2e6a091"
 _VALIDATION = 5_000  # of the 60,000 training images, as in the paper's Figure 2
 
 
@@ -200,7 +196,7 @@ def _moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """
     total = torch.zeros(images.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(total)
-    for chunk in images.split(1_000):
+    for chunk in torch.split(images, 1_000):
         grey = chunk.to("cpu", torch.float64).transpose(0, 1).flatten(1)
         total += grey.sum(1)
         squares += grey.square().sum(1)
@@ -229,28 +225,10 @@ def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
     )
 
 
-_Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-
-
-def _small_arrays() -> list[_Arrays]:
-    """Read the packaged subset: images and labels of the three splits."""
-    content = _SMALL.read_bytes() if _SMALL.is_file() else b""
-    if hashlib.sha256(content).hexdigest() != _SMALL_SHA256:
-        raise LotteryError(
-            f"The packaged data file {_SMALL} is missing or damaged (its sha256"
-            " differs): install lth_utils anew (pip install --force-reinstall)."
-        )
-    with np.load(io.BytesIO(content)) as file:
-        return [
-            (file[f"{split}_images"], file[f"{split}_labels"])
-            for split in ("train", "validation", "test")
-        ]
-
-
 def _mnist_small() -> tuple[Split, Split, Split, str]:
     """The packaged subset of MNIST."""
-    train, validation, test = (_split(*arrays) for arrays in _small_arrays())
-    return train, validation, test, _SMALL_SHA256
+    train, validation, test = (_split(*arrays) for arrays in read_small())
+    return train, validation, test, SMALL_SHA256
 
 
 def _mnist() -> tuple[Split, Split, Split, str]:
@@ -272,7 +250,7 @@ def _colour_digits() -> tuple[Split, Split, Split, str]:
     """Coloured digits in clutter, each split from the subset's own split."""
     train, validation, test = (
         _split(colour_digits(images, seed), labels)
-        for seed, (images, labels) in enumerate(_small_arrays())
+        for seed, (images, labels) in enumerate(read_small())
     )
     return train, validation, test, _digest(train, validation, test)
 

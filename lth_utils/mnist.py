@@ -1,4 +1,4 @@
-"""The four files of MNIST: found, fetched whole, checked, and read.
+"""MNIST: the packaged subset, and the four files found or fetched whole.
 
 LeCun, Cortes and Burges' handwritten digits: 60,000 training and 10,000 test
 images of 28 x 28 grey pixels. The files lie as torchvision lays them out,
@@ -6,8 +6,10 @@ images of 28 x 28 grey pixels. The files lie as torchvision lays them out,
 """
 
 import hashlib
+import io
 import os
 import shutil
+import socket
 import struct
 import tempfile
 from pathlib import Path
@@ -33,6 +35,9 @@ FILES = {
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
     ),
 }
+SMALL = Path(__file__).parent / "datasets" / "mnist-small.npz"
+SMALL_SHA256 = "2a770ec37461c7121fc3ca3cb1bb9f17b9e6a5ec20b851424c09adadf2e6a091"
+
 _INSTEAD = 'use load("mnist-small"), which needs no download'
 
 
@@ -47,6 +52,28 @@ def data_folder() -> Path:
         return Path(named).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "lth" / "data"
+
+
+def read_small() -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Read the packaged subset.
+
+    Returns:
+        Images (N, 28, 28) and labels (N,) of train, validation and test.
+
+    Raises:
+        LotteryError: If the packaged file is missing or damaged.
+    """
+    content = SMALL.read_bytes() if SMALL.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != SMALL_SHA256:
+        raise LotteryError(
+            f"The packaged data file {SMALL} is missing or damaged (its sha256"
+            " differs): install lth_utils anew (pip install --force-reinstall)."
+        )
+    with np.load(io.BytesIO(content)) as file:
+        return [
+            (file[f"{split}_images"], file[f"{split}_labels"])
+            for split in ("train", "validation", "test")
+        ]
 
 
 def read_mnist(folder: Path) -> dict[str, NDArray[np.uint8]]:
@@ -65,7 +92,7 @@ def read_mnist(folder: Path) -> dict[str, NDArray[np.uint8]]:
             downloaded or stored.
     """
     raw = folder / "MNIST" / "raw"
-    if not all((raw / name).is_file() for name in FILES):
+    if not all(os.access(raw / name, os.R_OK) for name in FILES):
         _download(folder)
     return {name: read_idx(raw / name, digest) for name, digest in FILES.items()}
 
@@ -108,15 +135,15 @@ def _download(folder: Path) -> None:
     raw = folder / "MNIST" / "raw"
     remedy = f", or set LTH_DATA to a folder that has MNIST/raw, or {_INSTEAD}"
     with writing(raw, remedy):
-        raw.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".mnist-", dir=folder))
         try:
             _fetch(temporary)
-            for name, digest in FILES.items():
-                fresh = temporary / "MNIST" / "raw" / name
-                _check_fetched(fresh, digest)
+            _check_fetched(temporary / "MNIST" / "raw")
+            raw.mkdir(parents=True, exist_ok=True)
+            for name in FILES:
                 if not (raw / name).exists():
-                    fresh.replace(raw / name)
+                    (temporary / "MNIST" / "raw" / name).replace(raw / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -131,6 +158,8 @@ def _fetch(folder: Path) -> None:
             " Install the torchvision that belongs to your torch (pip install"
             f" --upgrade torch torchvision), or {_INSTEAD}."
         ) from error
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)  # seconds; else a dead line hangs for ever
     try:
         MNIST(str(folder), train=True, download=True)
     except Exception as error:
@@ -141,6 +170,8 @@ def _fetch(folder: Path) -> None:
             " again, or set LTH_DATA to a folder that has MNIST/raw, or"
             f" {_INSTEAD}."
         ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
 
 
 def _network(error: OSError) -> bool:
@@ -148,18 +179,20 @@ def _network(error: OSError) -> bool:
     return isinstance(error, (ConnectionError, TimeoutError))
 
 
-def _check_fetched(path: Path, digest: str) -> None:
+def _check_fetched(raw: Path) -> None:
     """Refuse a download that is not MNIST."""
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:
-        return
-    raise LotteryError(
-        f"The downloaded {path.name} is not MNIST's (its sha256 differs), so"
-        " nothing was kept. Load again later, or from another network, or"
-        f" {_INSTEAD}."
-    )
+    for name, digest in FILES.items():
+        path = raw / name
+        content = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise LotteryError(
+                f"The downloaded {name} is not MNIST's (its sha256 differs), so"
+                " nothing was kept. Load again later, or from another network,"
+                f" or {_INSTEAD}."
+            )
 
 
 def _line(error: Exception) -> str:
     """Return an error's kind and its first line."""
-    first = (str(error).splitlines() or [""])[0].strip().rstrip(".")
+    first = (str(error).splitlines() or [""])[0].rstrip(" .:")
     return f"{type(error).__name__}: {first}"

@@ -65,7 +65,8 @@ class LeNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the class scores (N, 10) of scaled images (N, 1, 28, 28)."""
         hidden = F.relu(self.fc1(images.flatten(1)))
-        return self.output(F.relu(self.fc2(hidden)))
+        scores: Tensor = self.output(F.relu(self.fc2(hidden)))
+        return scores
 
 
 class _Conv(nn.Module):
@@ -95,7 +96,8 @@ class _Conv(nn.Module):
                 signal = F.max_pool2d(signal, 2)
             signal = F.relu(signal)
         signal = F.relu(self.fc1(signal.flatten(1)))
-        return self.output(F.relu(self.fc2(signal)))
+        scores: Tensor = self.output(F.relu(self.fc2(signal)))
+        return scores
 
 
 class Conv2(_Conv):
@@ -218,7 +220,8 @@ class ResNet20(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the class scores (N, 10) of scaled images (N, 3, 32, 32)."""
         signal = self.blocks(F.relu(self.norm1(self.conv1(images))))
-        return self.output(signal.mean((2, 3)))
+        scores: Tensor = self.output(signal.mean((2, 3)))
+        return scores
 
 
 class VGG19(nn.Module):
@@ -258,7 +261,8 @@ class VGG19(nn.Module):
                 number += 1
                 signal = self.get_submodule(f"conv{number}")(signal)
                 signal = F.relu(self.get_submodule(f"norm{number}")(signal))
-        return self.output(signal.mean((2, 3)))
+        scores: Tensor = self.output(signal.mean((2, 3)))
+        return scores
 
 
 def _linear(inputs: int, units: int) -> nn.Linear:
