@@ -26,8 +26,18 @@ from lth_utils.training import Point, train
 ENGINE = "autograd"
 # The files whose code decides a result's bits (floors 0 to 2, and this one).
 _SOURCES = (
-    "data digits mnist models masks seeds recipes pruning training tickets jobs"
-).split()
+    "data",
+    "digits",
+    "mnist",
+    "models",
+    "masks",
+    "seeds",
+    "recipes",
+    "pruning",
+    "training",
+    "tickets",
+    "jobs",
+)
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ class MaskedLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (..., in) to (..., out), as the plain layer does."""
-        weight = _MaskedGradient.apply(self.weight, self.mask)
+        weight: Tensor = _MaskedGradient.apply(self.weight, self.mask)
         return F.linear(input, weight, self.bias)
 
 
@@ -159,7 +159,7 @@ class MaskedConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (N, in, H, W) to (N, out, H', W'), as the plain layer does."""
-        weight = _MaskedGradient.apply(self.weight, self.mask)
+        weight: Tensor = _MaskedGradient.apply(self.weight, self.mask)
         return self._conv_forward(input, weight, self.bias)
 
 

@@ -132,7 +132,9 @@ def group_counts(masks: Masks, shared: Iterable[Group]) -> dict[Group, int]:
     return {group: sum(alive[name] for name in group) for group in shared}
 
 
-def step(counts: Mapping[Group, int], shared: Mapping[Group, float]) -> dict:
+def step(
+    counts: Mapping[Group, int], shared: Mapping[Group, float]
+) -> dict[Group, int]:
     """Return the counts after one more round: n - round(rate * n) each."""
     return {group: n - round(shared[group] * n) for group, n in counts.items()}
 

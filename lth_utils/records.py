@@ -30,6 +30,11 @@ def results_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[1] / "results"
 
 
+def is_recorded(name: str, profile: str) -> bool:
+    """Whether there is a recorded run of the experiment's profile."""
+    return (results_folder() / name / profile).is_dir()
+
+
 def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     """Return a recorded run; nothing is trained.
 
@@ -50,7 +55,7 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     choose("experiment", name, EXPERIMENTS)
     choose(f"profile of {name}", profile, EXPERIMENTS[name])
     folder = results_folder() / name / profile
-    if not folder.is_dir():
+    if not is_recorded(name, profile):
         raise LotteryError(
             f"{name} has no recorded run of profile {profile!r}: expected the folder"
             f" {folder}. Make it with: lth run {name} --profile {profile} --record"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lth_utils.words import ARMS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -47,10 +49,8 @@ def early_stop(table: pd.DataFrame) -> pd.DataFrame:
     rows["final_train"] = last["train"].to_numpy()
     rows["final_test"] = last["test"].to_numpy()
     rows.columns.name = None
-    return rows[
-        [*TRAINING, "iteration", "loss", "train", "validation", "test"]
-        + ["final_train", "final_test"]
-    ]
+    read = ["iteration", "loss", "train", "validation", "test"]
+    return rows[[*TRAINING, *read, "final_train", "final_test"]]
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -62,8 +62,6 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         accuracy at early stop, early_stop (mean iteration), and final (mean
         test accuracy at the last iteration).
     """
-    from lth_utils.words import ARMS
-
     rows = early_stop(table)
     grouped = rows.groupby(["arm", "density"], sort=False)
     means = grouped.agg(
@@ -99,5 +97,5 @@ def thin(table: pd.DataFrame, curve_rounds: tuple[int, ...]) -> pd.DataFrame:
     )
     shown = merged["round"].isin(curve_rounds)
     whole = shown & merged["arm"].isin(["dense", "ticket", "reinit"])
-    kept = merged[at_stop | at_end | whole]
+    kept: pd.DataFrame = merged[at_stop | at_end | whole]
     return kept[list(COLUMNS)].reset_index(drop=True)

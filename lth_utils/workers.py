@@ -83,13 +83,15 @@ class Worker:
             raise RuntimeError(f"A worker failed:\n{trace}")
 
     def _ask(self, line: str) -> str:
-        assert self._process.stdin and self._process.stdout
+        to, back = self._process.stdin, self._process.stdout
+        assert to is not None
+        assert back is not None
         try:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
+            to.write(line + "\n")
+            to.flush()
         except BrokenPipeError:
             return ""
-        return self._process.stdout.readline()
+        return back.readline()
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
