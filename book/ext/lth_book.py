@@ -1,0 +1,141 @@
+"""What this book adds to Sphinx: executed notebooks, and maths offline.
+
+- A notebook's page is made from its executed copy; a missing or stale copy
+  stops the build with one sentence.
+- MathJax comes from a Python package, so a page needs no network.
+- `{execution-times}` is a table of how long each chapter took.
+"""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NoReturn
+
+import executed
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective
+
+from lth_utils.errors import LotteryError
+
+MATHJAX = "mathjax/es5/tex-mml-chtml.js"  # under the site's _static/
+MATHJAX_FONTS = "mathjax/es5/output/chtml/fonts/woff-v2"
+
+
+def stop(sentence: str) -> NoReturn:
+    """End the build with a sentence; an exception would add 40 lines to it."""
+    raise SystemExit(f"The book cannot be built. {sentence}")
+
+
+def check_copies(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:
+    """Refuse to build on executed copies that are missing or stale."""
+    root = Path(app.srcdir)
+    try:
+        names = executed.chapters(root)
+    except LotteryError as error:
+        stop(str(error))
+    around = executed.surroundings(root)
+    found = (executed.complaint(root, name, around) for name in names)
+    complaints = [sentence for sentence in found if sentence]
+    if complaints:
+        stop(" ".join([*complaints, executed.REMEDY]))
+    return []
+
+
+def read_copy(app: Sphinx, docname: str, text: list[str]) -> None:
+    """Give Sphinx the executed copy's text in place of the source's."""
+    copy = executed.copy(Path(app.srcdir), docname)
+    if Path(app.env.doc2path(docname)).suffix == ".ipynb":
+        text[0] = copy.read_text("utf8")
+        app.env.note_dependency(str(copy))
+
+
+def drop_thebe(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], _: Any
+) -> None:
+    """Leave out Thebe: it starts kernels online, and its scripts clash."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [file for file in context[kind] if not _is_thebe(file)]
+
+
+def _is_thebe(file: Any) -> bool:
+    body = getattr(file, "attributes", {}).get("body") or ""
+    return "thebe" in f"{getattr(file, 'filename', '')}{body}".lower()
+
+
+def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
+    """Put MathJax's one script and its fonts, 1.6 MB, into the site."""
+    if error or app.builder.format != "html":
+        return
+    site = Path(app.outdir) / "_static"
+    for part in (MATHJAX, MATHJAX_FONTS):
+        ours, theirs = site / part, _mathjax_package() / part
+        if theirs.is_dir():
+            shutil.copytree(theirs, ours, dirs_exist_ok=True)
+        else:
+            ours.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(theirs, ours)
+
+
+def _mathjax_package() -> Path:
+    spec = find_spec("mathjax")
+    if spec is None or spec.origin is None:
+        stop("MathJax is missing: pip install django-static-mathjax.")
+    return Path(spec.origin).parent / "static"
+
+
+def forget_warned_build(app: Sphinx, _: Exception | None) -> None:
+    """After warnings read every page anew, or the next build would miss them."""
+    if app._warncount:
+        (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
+
+
+class ExecutionTimes(SphinxDirective):
+    """A table: each chapter, the profile it was run with, and how long it took."""
+
+    def run(self) -> list[nodes.Node]:
+        root = Path(self.env.srcdir)
+        rows = [_row("Chapter", "Profile", "Time")]
+        total = 0.0
+        for name in executed.chapters(root):
+            made = executed.stamp(root, name)
+            self.env.note_dependency(str(executed.copy(root, name)))
+            time = executed.clock(made["seconds"])
+            rows.append(_row(_link(self.env.docname, name), made["profile"], time))
+            total += made["seconds"]
+        rows.append(_row("All chapters", "", executed.clock(total)))
+        return [_table(rows)]
+
+
+def _link(page: str, chapter: str) -> nodes.Node:
+    """Link to a chapter; Sphinx puts its title in when every page is read."""
+    link = addnodes.pending_xref(
+        "", nodes.inline(), refdomain="std", reftype="doc", reftarget=f"/{chapter}"
+    )
+    link["refdoc"], link["refexplicit"] = page, False
+    return link
+
+
+def _row(*cells: str | nodes.Node) -> nodes.row:
+    texts = [nodes.Text(cell) if isinstance(cell, str) else cell for cell in cells]
+    return nodes.row("", *[nodes.entry("", nodes.paragraph("", "", t)) for t in texts])
+
+
+def _table(rows: list[nodes.row]) -> nodes.table:
+    columns = [nodes.colspec(colwidth=1) for _ in rows[0]]
+    head, body = nodes.thead("", rows[0]), nodes.tbody("", *rows[1:])
+    group = nodes.tgroup("", *columns, head, body, cols=len(columns))
+    return nodes.table("", group)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.config.mathjax_path = MATHJAX
+    app.add_directive("execution-times", ExecutionTimes)
+    app.connect("env-get-outdated", check_copies)
+    app.connect("source-read", read_copy)
+    app.connect("html-page-context", drop_thebe, priority=999)
+    app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", forget_warned_build)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,186 @@
+"""Run the chapters of the book, each into _build/executed.
+
+    python book/run_notebooks.py                  those that need it
+    python book/run_notebooks.py NAME             one, "notebooks/03-the-algorithm"
+    python book/run_notebooks.py --profile laptop longer training
+    python book/run_notebooks.py --report         how long each one took
+
+A chapter is run again only when its text, the library, results/, the lock
+file or the profile changed. The tests and the book read the same copies.
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "ext"))
+
+import executed  # noqa: E402
+
+from lth_utils.errors import LotteryError, choose  # noqa: E402
+from lth_utils.files import atomic_file  # noqa: E402
+
+PROFILES = ("quick", "laptop", "paper")
+
+
+def run_all(
+    root: Path, names: Sequence[str] = (), profile: str = "quick"
+) -> dict[str, float]:
+    """Run the chapters whose executed copy is missing or stale.
+
+    Args:
+        root: The book's folder.
+        names: Which chapters; all of `_toc.yml` if empty.
+        profile: The value that replaces `PROFILE` in each.
+
+    Returns:
+        Seconds by chapter, for those that ran.
+
+    Raises:
+        LotteryError: If `_toc.yml` or a notebook is not as it should be
+            (before anything runs), or if a cell fails.
+    """
+    listed = executed.chapters(root)
+    names = [choose("chapter", name, listed) for name in names] or listed
+    for name in names:
+        _check_parameters(root, name)
+    around = executed.surroundings(root)
+    took = {}
+    for name in names:
+        made = executed.digest(root, name, profile, around)
+        if executed.stamp(root, name).get("digest") == made:
+            print(f"{name}: unchanged, not run again", flush=True)
+        else:
+            took[name] = _run(root, name, profile, made)
+    return took
+
+
+def _check_parameters(root: Path, name: str) -> None:
+    notebook = nbformat.read(executed.source(root, name), as_version=4)
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    found = sum("parameters" in each for each in tags)
+    if found != 1:
+        raise LotteryError(
+            f"{name}.ipynb has {found or 'no'} cells tagged `parameters`: expected"
+            ' one, with PROFILE = "quick" in it, so that the book can say how long'
+            " to train. Tag that cell, and no other."
+        )
+
+
+def _run(root: Path, name: str, profile: str, made: str) -> float:
+    """Run one chapter; its copy appears whole, stamped, or not at all."""
+    print(f"{name}: running", flush=True)
+    start = time.perf_counter()
+    copy = executed.copy(root, name)
+    # The copy's folder is the working folder: a file that a chapter writes
+    # lands under _build, never among the sources.
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with _environment(LTH_BOOK="1", LTH_RUNS=_runs(root)):
+        notebook = _execute(root, name, profile, copy.parent)
+    seconds = round(time.perf_counter() - start, 1)
+    stamp = {"digest": made, "profile": profile, "seconds": seconds}
+    notebook.metadata[executed.KEY] = stamp
+    with atomic_file(copy) as temporary:
+        nbformat.write(notebook, temporary)
+    print(f"{name}: done in {executed.clock(seconds)}", flush=True)
+    return seconds
+
+
+def _execute(root: Path, name: str, profile: str, folder: Path) -> NotebookNode:
+    # Slow to import, and an unchanged book does not need it.
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        notebook = papermill.execute_notebook(
+            executed.source(root, name),
+            None,
+            parameters={"PROFILE": profile},
+            cwd=folder,
+            progress_bar=False,
+            stderr_file=sys.stderr,
+            extra_arguments=["--log-level=ERROR"],
+        )
+    except PapermillExecutionError as error:
+        raise LotteryError(_failure(root, name, error)) from error
+    except DeadKernelError as error:
+        raise LotteryError(
+            f"{name}.ipynb: Python itself stopped while a cell ran, as it does when"
+            " the machine has no memory left. Close other programs and run again."
+        ) from error
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.tags:
+            cell.metadata.tags.append("remove-cell")
+    return notebook
+
+
+def _failure(root: Path, name: str, error: Any) -> str:
+    cells = nbformat.read(executed.source(root, name), as_version=4).cells
+    failed = next(cell.id for cell in cells if cell.source == error.source)
+    trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
+    return (
+        f"{name}.ipynb: cell {failed!r} failed with {error.ename}: {error.evalue}\n"
+        f"{trace}\nCorrect the cell, or what it uses, and run again."
+    )
+
+
+def _runs(root: Path) -> str:
+    """Trained runs stay with the book, unless the user said where."""
+    return os.environ.get("LTH_RUNS") or str(root / "_build" / "runs")
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Set environment variables, which a notebook's kernel inherits."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def report(root: Path) -> str:
+    """Say how long each chapter took and, once it is built, where the book is."""
+    took: Mapping[str, float] = {
+        name: executed.stamp(root, name).get("seconds", 0.0)
+        for name in executed.chapters(root)
+    }
+    lines = [f"  {name:<32} {executed.clock(took[name]):>12}" for name in took]
+    lines += [f"  {'all chapters':<32} {executed.clock(sum(took.values())):>12}"]
+    page = root / "_build" / "html" / "index.html"
+    if page.is_file():
+        lines += [f"Open {page.as_uri()}"]
+    return "\n".join(["How long each chapter took when it was last run:", *lines])
+
+
+def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which chapters")
+    parser.add_argument("--profile", choices=PROFILES, default="quick")
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    options = parser.parse_args(argv)
+    try:
+        if not options.report:
+            run_all(root, options.names, options.profile)
+        print(report(root))
+    except LotteryError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

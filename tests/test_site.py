@@ -1,0 +1,262 @@
+"""The built book in a real Chromium, opened from its files, without a network."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+from book_fixtures import ROOT, chapters
+
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
+NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
+FLAGS = (
+    "--no-sandbox",  # root's Chromium starts only so; it opens our files alone
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        sentence = "No Chromium here: install your system's `chromium` package."
+        pytest.fail(sentence) if os.environ.get("CI") == "true" else pytest.skip(
+            sentence
+        )
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+class Reader:
+    """A browser's page, and everything in it that should not have been."""
+
+    def __init__(self, browser, site: Path) -> None:
+        self.site = site
+        self.wrong: list[str] = []
+        self.context = browser.new_context(viewport=WIDE)
+        self.context.route("**/*", self._route)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("pageerror", lambda error: self._note(f"error: {error}"))
+        self.page.on("console", self._console)
+
+    def open(self, name: str):
+        """Open a page, "notebooks/01-x", and wait until its maths is set."""
+        path, _, query = name.partition("?")
+        address = (self.site / f"{path}.html").as_uri()
+        self.page.goto(f"{address}?{query}" if query else address)
+        self.page.evaluate("window.MathJax && MathJax.startup.promise")
+        return self.page
+
+    def _route(self, route) -> None:
+        address = route.request.url
+        if address.startswith((self.site.as_uri(), "data:", "blob:")):
+            route.continue_()
+        else:
+            self._note(f"request: {address}")
+            route.abort()
+
+    def _console(self, message) -> None:
+        if message.type in ("error", "warning"):
+            self._note(f"{message.type}: {message.text}")
+
+    def _note(self, what: str) -> None:
+        self.wrong.append(f"{Path(self.page.url).name}: {what}")
+
+
+@pytest.fixture
+def reader(browser, site) -> Iterator[Reader]:
+    reader = Reader(browser, site)
+    yield reader
+    reader.context.close()
+    assert not reader.wrong
+
+
+# Every page is opened once and looked at; the tests below judge what was seen.
+
+LOOK = """() => {
+  const top = document.documentElement;
+  const colour = (e, key) => getComputedStyle(e)[key];
+  return {
+    sideways: top.scrollWidth > top.clientWidth,
+    paper: colour(document.body, 'backgroundColor'),
+    ink: colour(document.querySelector('main p, main h1'), 'color'),
+  };
+}"""
+MATHS = """() => {
+  const main = document.querySelector('main');
+  const fonts = [...document.fonts].filter((f) => f.family.startsWith('MJX'));
+  return {
+    formulas: main.querySelectorAll('.math').length,
+    set: main.querySelectorAll('.math mjx-container').length,
+    broken: main.querySelectorAll('mjx-merror').length,
+    raw: main.innerText.match(/\\\\[([]|\\$\\$/g),
+    fonts: fonts.filter((f) => f.status === 'loaded').length,
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def survey(browser, site) -> dict[str, dict[str, Any]]:
+    """Return what there was to see on every page, by the page's name."""
+    reader = Reader(browser, site)
+    seen = {}
+    for name in pages(site):
+        page = reader.open(name)
+        page.evaluate("document.fonts.ready")
+        seen[name] = {"maths": page.evaluate(MATHS), "looks": looks(page)}
+        seen[name]["wrong"], reader.wrong = reader.wrong, []
+    reader.context.close()
+    return seen
+
+
+def pages(site: Path) -> list[str]:
+    """Return every page of the site by name; index.html only points to one."""
+    found = (path.relative_to(site).with_suffix("") for path in site.rglob("*.html"))
+    names = {path.as_posix() for path in found if path.parts[0] != "_static"}
+    assert names >= {*chapters(), "book/intro", "book/api", "search", "genindex"}
+    return sorted(names - {"index"})
+
+
+def looks(page) -> dict[tuple[str, int], dict[str, Any]]:
+    """Return how the page looks in each theme and width."""
+    seen = {}
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+        for size in (NARROW, WIDE):
+            page.set_viewport_size(size)
+            seen[theme, size["width"]] = page.evaluate(LOOK)
+    return seen
+
+
+def test_no_page_asks_the_network_or_complains(survey):
+    assert not {name: seen["wrong"] for name, seen in survey.items() if seen["wrong"]}
+
+
+def test_no_page_scrolls_sideways(survey):
+    looks = [
+        (n, how, look) for n, s in survey.items() for how, look in s["looks"].items()
+    ]
+    assert not [(name, how) for name, how, look in looks if look["sideways"]]
+
+
+def test_every_page_reads_in_both_themes(survey):
+    for name, seen in survey.items():
+        for (theme, width), look in seen["looks"].items():
+            where = f"{name}, {theme}, {width} px: {look}"
+            assert contrast(look["ink"], look["paper"]) > 7, where
+            assert (luminance(look["paper"]) > 0.5) == (theme == "light"), where
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of "rgb(r, g, b)", as WCAG defines it."""
+    parts = [int(number) / 255 for number in colour[4:-1].split(",")]
+    light = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2]
+
+
+def contrast(ink: str, paper: str) -> float:
+    """Return the contrast ratio of two colours, from 1 to 21."""
+    low, high = sorted((luminance(ink), luminance(paper)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_mathematics_is_set_in_its_own_fonts(survey):
+    maths = {name: seen["maths"] for name, seen in survey.items()}
+    for name, seen in maths.items():
+        where = f"{name}: {seen}"
+        assert seen["set"] >= seen["formulas"], where
+        assert not seen["broken"], where
+        assert not seen["raw"], where
+        assert bool(seen["fonts"]) == bool(seen["formulas"]), where
+    assert all(maths[name]["formulas"] for name in chapters())
+
+
+def test_the_front_door_leads_to_the_start_page(reader, site):
+    reader.page.goto((site / "index.html").as_uri())
+    reader.page.wait_for_url("**/book/intro.html")
+
+
+# Sliders
+
+
+def state(box) -> dict[str, str]:
+    picture = box.locator("img")
+    return {
+        "label": box.locator("output").inner_text(),
+        "picture": picture.get_attribute("src"),
+        "alt": picture.get_attribute("alt"),
+    }
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {key for key in before if before[key] != after[key]}
+
+
+@pytest.mark.parametrize("name", chapters())
+def test_each_slider_moves_by_keyboard_and_by_mouse(reader, name):
+    page = reader.open(name)
+    boxes = page.locator(".lth-explore").all()
+    assert boxes, "a chapter has at least one slider"
+    assert page.locator("article input[type=range]").count() == len(boxes)
+    for box in boxes:
+        slider = box.get_by_role("slider")
+        assert slider.evaluate("e => e.labels.length") == 1
+        first = state(box)
+        slider.press("ArrowRight")
+        second = state(box)
+        assert changed(first, second) == set(first)
+        slider.press("Home")
+        assert state(box) == first
+        size = slider.bounding_box()
+        slider.click(position={"x": size["width"] - 4, "y": size["height"] / 2})
+        last = state(box)
+        assert changed(first, last) == set(first)
+        assert slider.input_value() == slider.get_attribute("max")
+        assert all(box.locator("img").evaluate("e => [e.complete, e.naturalWidth]"))
+
+
+# Buttons and search
+
+
+@pytest.mark.parametrize("name", chapters())
+def test_the_colab_button_opens_the_clean_notebook(reader, name):
+    page = reader.open(name)
+    links = page.locator(".bd-header-article a[href*='colab.research']").all()
+    repository = CONFIG["repository"]
+    project = repository["url"].removeprefix("https://github.com/")
+    path = f"{project}/blob/{repository['branch']}/{name}.ipynb"
+    wanted = f"https://colab.research.google.com/github/{path}"
+    assert {link.get_attribute("href") for link in links} == {wanted}
+    source = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in source.cells)
+
+
+def test_search_finds_the_ticket(reader):
+    page = reader.open("book/intro")
+    fields = page.locator("input[type=search]:visible")
+    assert fields.count() == 0, "the theme's second search bar is back"
+    page.keyboard.press("Control+k")
+    assert fields.count() == 1
+    fields.fill("ticket")
+    fields.press("Enter")
+    page.wait_for_url("**/search.html?q=ticket*")
+    page.locator("#search-results li a").first.wait_for()
+    found = page.locator("#search-results li a").evaluate_all(
+        "links => links.map(link => link.href)"
+    )
+    for name in (*chapters(), "book/glossary"):
+        assert any(f"{name}.html" in address for address in found), name
