@@ -4,14 +4,18 @@ import os
 import socket
 from pathlib import Path
 
+import matplotlib
 import pytest
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["book_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # The same store as under make, so that nothing is trained twice.
 os.environ.setdefault("LTH_RUNS", str(ROOT / "_build" / "runs"))
-os.environ.setdefault("MPLBACKEND", "Agg")
+# Here and not in the environment, which the notebooks' kernels inherit.
+matplotlib.use("Agg")
 
 settings.register_profile(
     "suite",

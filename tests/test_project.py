@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from functools import cache
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -34,7 +35,7 @@ FLOORS = [
     {"pruning", "training"},
     {"tickets"},
     {"experiments", "tables", "jobs", "store", "workers", "runs", "records"},
-    {"drawing", "plots", "explore", "glue", "say", "checks"},
+    {"drawing", "plots", "frames", "explore", "glue", "checks"},
     {"cli"},
 ]
 
@@ -235,6 +236,7 @@ def test_a_network_needs_torch_alone():
     assert loaded_after("import lth_utils as lth; lth.LeNet(seed=0)") == {"torch"}
 
 
+@cache
 def modules() -> dict[str, list[Path]]:
     """Return the files of each module and package, the top one left out."""
     found: dict[str, list[Path]] = {}
@@ -244,6 +246,7 @@ def modules() -> dict[str, list[Path]]:
     return {module: files for module, files in found.items() if module != "__init__"}
 
 
+@cache
 def imports(module: str) -> set[str]:
     """Return the other modules that the module's files name in any import."""
     trees = [ast.parse(path.read_text()) for path in modules()[module]]
