@@ -1,0 +1,179 @@
+"""How the book draws: one look for each arm, and the strokes of `plots.py`.
+
+A line is the mean over trainings, its band reaches from their least to their
+greatest value (as in the paper's figures).
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+
+class Look(NamedTuple):
+    """How a line is drawn: `dash` is on, off, … in line widths; () is solid."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: tuple[float, ...]
+
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart, without
+# their yellow, which a white page swallows.
+STYLE = {
+    "dense": Look("dense", "#000000", "", (5, 2)),
+    "ticket": Look("ticket (iterative)", "#0072B2", "o", ()),
+    "continued": Look("continued", "#56B4E9", "^", (4, 1.5)),
+    "oneshot": Look("one-shot", "#009E73", "s", (6, 1.5, 1.5, 1.5)),
+    "oneshot-reinit": Look("one-shot, reinit", "#E69F00", "D", (1.5, 1)),
+    "reinit": Look("reinit", "#D55E00", "X", (3, 1.5)),
+    "random": Look("random mask", "#CC79A7", "v", (1, 1.5)),
+}
+BAND = "line: mean of n trainings; band: min to max"
+
+# Rounds 0, 3, 7, 11, 15 and 19 of LeNet's ladder, in percent.
+_TICKS = (100, 51.3, 21.1, 8.7, 3.6, 1.5)
+_DASHES = ((), (5, 1.5), (2, 1), (6, 1.5, 1.5, 1.5), (1, 1), (9, 2))
+_RC: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#444444",
+    "axes.facecolor": "white",
+    "axes.grid": True,
+    "axes.labelsize": 11,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "figure.facecolor": "white",
+    "font.size": 11,
+    "grid.color": "#e4e4e4",
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "legend.title_fontsize": 10,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 7,
+}
+_PICTURE: Any = {"axes.grid": False, "axes.spines.right": True, "axes.spines.top": True}
+
+
+@contextmanager
+def canvas(panels: int, sharey: bool = False) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Yield a white figure with `panels` axes side by side; close it after."""
+    size = (6, 4.6) if panels == 1 else (4.2 * panels, 4.6)
+    with plt.rc_context(_RC):
+        figure, axes = plt.subplots(
+            1, panels, figsize=size, squeeze=False, sharey=sharey, layout="constrained"
+        )
+        try:
+            yield figure, list(axes[0])
+        finally:
+            plt.close(figure)
+
+
+def panel(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """Return a picture's figure, closed, and axes: `ax`, or new ones."""
+    if ax is None:
+        with plt.rc_context({**_RC, **_PICTURE}):
+            ax = plt.subplots(figsize=size, layout="constrained")[1]
+    figure = ax.get_figure()
+    assert isinstance(figure, Figure)
+    plt.close(figure)
+    return figure, ax
+
+
+def lines(
+    axis: Axes, rows: pd.DataFrame, x: str, y: str, looks: dict[str, Look], key: str
+) -> None:
+    """Let seaborn draw the mean and the band of each value of column `key`."""
+    used = {word: look for word, look in looks.items() if word in set(rows[key])}
+    markers = {word: look.marker for word, look in used.items() if look.marker}
+    sns.lineplot(
+        data=rows,
+        x=x,
+        y=y,
+        hue=key,
+        style=key,
+        hue_order=list(used),
+        style_order=list(used),
+        palette={word: look.colour for word, look in used.items()},
+        markers=markers or False,
+        dashes={word: look.dash or "" for word, look in used.items()},
+        errorbar=("pi", 100),
+        legend=False,
+        ax=axis,
+    )
+
+
+def density_looks(densities: Iterable[float]) -> dict[str, Look]:
+    """Give each density, as its label, a look: black when dense, then paler."""
+    thinner = sorted({d for d in densities if d < 1}, reverse=True)
+    shades = colormaps["viridis"](np.linspace(0.15, 0.75, len(thinner)))
+    looks = {"100 %": Look("100 % (dense)", "#000000", "", ())}
+    for i, (density, shade) in enumerate(zip(thinner, shades, strict=True), start=1):
+        label = percent(density)
+        looks[label] = Look(label, to_hex(shade), "", _DASHES[i % len(_DASHES)])
+    return looks
+
+
+def density_axis(axis: Axes) -> None:
+    """Weights remaining in percent, logarithmic, falling to the right."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(FixedLocator(_TICKS))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.invert_xaxis()
+    axis.set_xlabel("weights remaining (%)")
+
+
+def legend(figure: Figure, looks: Iterable[Look], title: str) -> None:
+    """Put one legend under all panels."""
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=look.colour,
+            marker=look.marker,
+            markeredgecolor="white",
+            linestyle=(0, look.dash) if look.dash else "-",
+            label=look.label,
+        )
+        for look in looks
+    ]
+    figure.legend(
+        handles=handles,
+        title=title,
+        loc="outside lower center",
+        ncols=2 + len(figure.axes),
+        handlelength=3.2,
+    )
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction as a reader's percent: 0.2107 is "21.1 %"."""
+    return f"{100 * fraction:.3g} %"
+
+
+def trainings(rows: pd.DataFrame) -> str:
+    """Say how many trainings stand behind each point: "n = 5"."""
+    each = ["arm", "density", "seed", "control"]
+    counts = rows[each].drop_duplicates().groupby(["arm", "density"]).size()
+    least, most = counts.min(), counts.max()
+    return f"n = {least}" if least == most else f"n = {least} to {most}"
+
+
+def array(mask: Any) -> np.ndarray:
+    """Return a mask (a tensor, on any device, or an array) as bools."""
+    if hasattr(mask, "detach"):
+        mask = mask.detach().cpu().numpy()
+    found: np.ndarray = np.asarray(mask) != 0
+    return found

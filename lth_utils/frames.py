@@ -1,0 +1,88 @@
+"""Figures as pictures that a page holds in itself: the frames of a slider.
+
+The same figures give the same bytes on every build: no date, no random ids.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from PIL import Image
+
+# All the pictures of one slider together, in bytes of page.
+BUDGET = 600_000
+_DPIS = (144, 110, 80, 60)
+_MARGIN = 0.08  # inches around what is drawn
+
+
+class Picture(NamedTuple):
+    """A picture as a data address, and its size on the page in CSS pixels."""
+
+    src: str
+    width: int
+    height: int
+
+
+def pictures(figures: Sequence[Figure], budget: int = BUDGET) -> list[Picture]:
+    """Turn figures into pictures of one size and one kind.
+
+    They are cut to what any of them draws, so that nothing jumps between
+    two frames. SVG if all of them fit the budget, else PNG with a palette,
+    at the finest resolution that does.
+
+    Args:
+        figures: Figures of equal size.
+        budget: The most bytes that all of them together may take, unless
+            even the coarsest resolution takes more.
+    """
+    box = _box(figures)
+    found = [_svg(figure, box) for figure in figures]
+    for dpi in _DPIS:
+        # The page holds the first one twice: shown, and in the list.
+        if sum(map(len, [found[0], *found])) <= budget:
+            break
+        found = [_png(figure, box, dpi) for figure in figures]
+    width, height = round(96 * box.width), round(96 * box.height)
+    return [Picture(src, width, height) for src in found]
+
+
+def _box(figures: Sequence[Figure]) -> Bbox:
+    """The smallest box, in inches, around all that the figures draw."""
+    boxes = []
+    for figure in figures:
+        figure.draw_without_rendering()
+        boxes.append(figure.get_tightbbox())
+    return Bbox.union(boxes).padded(_MARGIN)
+
+
+def _svg(figure: Figure, box: Bbox) -> str:
+    target = io.BytesIO()
+    # Ids in an SVG hash its salt; text is paths, so that it looks the same
+    # with any fonts.
+    with plt.rc_context({"svg.hashsalt": "lth", "svg.fonttype": "path"}):
+        figure.savefig(
+            target,
+            format="svg",
+            bbox_inches=box,
+            facecolor="white",
+            metadata={"Date": None},
+        )
+    return _address("image/svg+xml", target.getvalue())
+
+
+def _png(figure: Figure, box: Bbox, dpi: int) -> str:
+    target = io.BytesIO()
+    figure.savefig(target, format="png", bbox_inches=box, facecolor="white", dpi=dpi)
+    image = Image.open(target).convert("RGB")
+    palette = image.quantize(128, dither=Image.Dither.NONE)
+    target = io.BytesIO()
+    palette.save(target, format="png", optimize=True)
+    return _address("image/png", target.getvalue())
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

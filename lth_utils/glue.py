@@ -1,0 +1,57 @@
+"""What a notebook says: sentences to its reader, values to the book's pages."""
+
+import textwrap
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+
+from lth_utils.errors import LotteryError
+
+# A front end that does not know this kind of output shows nothing.
+_PREFIX = "application/papermill.record/"
+
+
+def shell() -> Any:
+    """Return the shell of the notebook that runs this, or None elsewhere."""
+    found = get_ipython()
+    return None if getattr(found, "kernel", None) is None else found
+
+
+def say(text: str) -> None:
+    """Print a sentence, wrapped to the width of a code cell.
+
+    >>> say("The ticket keeps 21.1 % of the weights and answers 96.4 % right.")
+    The ticket keeps 21.1 % of the weights and answers 96.4 % right.
+    """
+    print(textwrap.fill(text, 72))
+
+
+def glue(name: str, value: Any) -> None:
+    """Keep a value in the notebook, for the book's pages to cite.
+
+    A page writes {glue:text}`../notebooks/x.ipynb::name:.2f`, and MyST-NB
+    puts the value there. In the notebook itself nothing is shown, and
+    outside of a notebook nothing happens.
+
+    Args:
+        name: What the page calls it; unique in its notebook.
+        value: A number (also NumPy's or torch's), a text, or a figure.
+
+    Raises:
+        LotteryError: If the name is empty or holds a colon, at which the
+            page's reference would be cut.
+    """
+    if not isinstance(name, str) or not name.strip() or ":" in name:
+        raise LotteryError(
+            f"{name!r} cannot name a glued value: expected some text without a"
+            " colon, such as 'gap-21'."
+        )
+    notebook = shell()
+    if notebook is None:
+        return
+    # A page formats what Python prints: np.float64(0.5) would be no number.
+    plain = value.item() if getattr(value, "shape", None) == () else value
+    data, metadata = notebook.display_formatter.format(plain)
+    metadata["scrapbook"] = {"name": name, "mime_prefix": _PREFIX}
+    prefixed = {_PREFIX + kind: content for kind, content in data.items()}
+    notebook.display_pub.publish(prefixed, metadata)
