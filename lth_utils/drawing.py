@@ -4,7 +4,7 @@ A line is the mean over trainings, its band reaches from their least to their
 greatest value (as in the paper's figures).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -125,10 +125,10 @@ def density_looks(densities: Iterable[float]) -> dict[str, Look]:
     return looks
 
 
-def density_axis(axis: Axes) -> None:
+def density_axis(axis: Axes, ticks: Sequence[float] = _TICKS) -> None:
     """Weights remaining in percent, logarithmic, falling to the right."""
     axis.set_xscale("log")
-    axis.xaxis.set_major_locator(FixedLocator(_TICKS))
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.invert_xaxis()
@@ -173,7 +173,12 @@ def trainings(rows: pd.DataFrame) -> str:
 
 def array(mask: Any) -> np.ndarray:
     """Return a mask (a tensor, on any device, or an array) as bools."""
-    if hasattr(mask, "detach"):
-        mask = mask.detach().cpu().numpy()
-    found: np.ndarray = np.asarray(mask) != 0
+    found: np.ndarray = numbers(mask) != 0
     return found
+
+
+def numbers(values: Any) -> np.ndarray:
+    """Return a tensor, on any device, or an array as an array."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values)

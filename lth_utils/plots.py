@@ -6,12 +6,15 @@ shows it once. An arm looks the same in all of them (`STYLE`), and n, the
 number of trainings behind a point, stands in each panel's title.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -28,6 +31,8 @@ __all__ = [
     "early_stop_by_density",
     "input_image",
     "mask_image",
+    "over_density",
+    "unit_images",
 ]
 
 
@@ -121,6 +126,44 @@ def curves(
     return figure
 
 
+def over_density(
+    table: pd.DataFrame,
+    value: str,
+    label: str,
+    looks: Mapping[str, Look],
+    title: str = "",
+    log: bool = False,
+) -> Figure:
+    """Draw what a chapter measured itself over the weights that remain.
+
+    Args:
+        table: A row a measurement, with the columns density (a fraction),
+            how (which line it belongs to), and `value`.
+        value: The column to draw.
+        label: What the vertical axis says.
+        looks: How the line of each word in `how` is drawn; the word names it.
+        title: What stands above; n is added if there are repeats.
+        log: Whether the vertical axis is logarithmic.
+
+    Raises:
+        LotteryError: For a word in `how` without a look.
+    """
+    for how in table["how"].unique():
+        choose("line", how, looks)
+    rows = table.assign(percent=100 * table["density"])
+    named = {how: look._replace(label=how) for how, look in looks.items()}
+    n = rows.groupby(["how", "density"]).size().max()
+    with drawing.canvas(1) as (figure, (axis,)):
+        drawing.lines(axis, rows, "percent", value, named, "how")
+        drawing.density_axis(axis, sorted(rows["percent"].unique()))
+        axis.set(ylabel=label, yscale="log" if log else "linear")
+        if log:
+            axis.yaxis.set_major_formatter("{x:g}")
+        axis.set_title(f"{title}, n = {n}" if n > 1 else title)
+        drawing.legend(figure, named.values(), drawing.BAND if n > 1 else "")
+    return figure
+
+
 def mask_image(mask: Any, ax: Axes | None = None) -> Figure:
     """Show a mask as a picture: dark where a weight remains.
 
@@ -159,18 +202,56 @@ def input_image(mask: Any, ax: Axes | None = None) -> Figure:
         LotteryError: If the inputs are not the pixels of a square image.
     """
     array = drawing.array(mask)
-    side = round(array.shape[1] ** 0.5) if array.ndim == 2 else 0
-    if array.ndim != 2 or side * side != array.shape[1]:
-        raise LotteryError(
-            f"A mask of shape {array.shape} has no input image: expected (outputs,"
-            " side x side), such as LeNet's masks['fc1.weight'], (300, 784)."
-        )
+    side = _side(array)
     figure, axis = drawing.panel(ax, (4.6, 3.8))
     counts = array.sum(axis=0).reshape(side, side)
     shown = axis.imshow(counts, cmap="viridis", vmin=0)
     axis.set(xticks=[], yticks=[], title="weights that remain at each pixel")
     figure.colorbar(shown, ax=axis, ticks=MaxNLocator(integer=True))
     return figure
+
+
+def unit_images(
+    weight: Any, mask: Any, ax: Axes | None = None, grid: tuple[int, int] = (3, 4)
+) -> Figure:
+    """Show the weights that reach the first units, as pictures of the input.
+
+    Orange is above zero, purple below, grey is pruned.
+
+    Args:
+        weight: A first layer's, shape (outputs, side * side). The colours
+            span its values, pruned or not, so that masks can be compared.
+        mask: Of the same shape.
+        ax: Axes to draw into; else those of a new figure.
+        grid: How many rows and columns of units.
+
+    Raises:
+        LotteryError: If the inputs are not the pixels of a square image.
+    """
+    values, alive = drawing.numbers(weight), drawing.array(mask)
+    side = _side(alive)
+    figure, axis = drawing.panel(ax, (4.6, 3.8))
+    most = np.quantile(abs(values), 0.99)
+    paint = colormaps["PuOr_r"](Normalize(-most, most)(values))
+    paint[~alive] = to_rgba("#dddddd")
+    tiles = paint[: grid[0] * grid[1]].reshape(*grid, side, side, 4)
+    # A white line around each unit.
+    tiles = np.pad(tiles, [(0, 0)] * 2 + [(1, 1)] * 2 + [(0, 0)], constant_values=1)
+    height, width = (n * (side + 2) for n in grid)
+    axis.imshow(tiles.transpose(0, 2, 1, 3, 4).reshape(height, width, 4))
+    axis.set(xticks=[], yticks=[], title="weights of the first units")
+    return figure
+
+
+def _side(array: Any) -> int:
+    """Return the side of the square image that a first layer's inputs are."""
+    side = round(array.shape[1] ** 0.5) if array.ndim == 2 else 0
+    if array.ndim != 2 or side * side != array.shape[1]:
+        raise LotteryError(
+            f"A mask of shape {array.shape} has no input image: expected (outputs,"
+            " side x side), such as LeNet's masks['fc1.weight'], (300, 784)."
+        )
+    return side
 
 
 def _by_density(

@@ -188,6 +188,57 @@ def test_masks_are_pictured():
     assert np.array_equal(pixels, [[0, 2], [0, 1]])
 
 
+def measured(**lines: list[float]) -> pd.DataFrame:
+    """What a chapter measured itself: two repeats at 100 and 10 %."""
+    rows = [
+        {"how": how, "density": density, "kB": value + repeat}
+        for how, values in lines.items()
+        for density, value in zip((1, 0.1), values, strict=True)
+        for repeat in (0, 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_what_a_chapter_measured_is_drawn_over_the_density():
+    looks = {"csr": plots.STYLE["oneshot"], "dense": plots.STYLE["random"]}
+    table = measured(csr=[20, 3], dense=[10, 10])
+    figure = plots.over_density(table, "kB", "size", looks, title="lenet", log=True)
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    assert series(axis)[looks["csr"].colour] == ([10, 100], [4, 21])
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["10", "100"]
+    assert (axis.get_yscale(), axis.get_ylabel()) == ("log", "size")
+    assert axis.get_title() == "lenet, n = 2"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["csr", "dense"]
+    assert "min to max" in legend.get_title().get_text()
+
+
+def test_a_single_measurement_has_no_band():
+    looks = {"csr": plots.STYLE["oneshot"]}
+    table = measured(csr=[20, 3]).drop_duplicates(["how", "density"])
+    figure = plots.over_density(table, "kB", "size", looks, title="lenet")
+    assert figure.axes[0].get_title() == "lenet"
+    assert figure.legends[0].get_title().get_text() == ""
+
+
+def test_units_are_pictured():
+    weight = np.array([[1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0]])
+    mask = weight > 0
+    (picture,) = plots.unit_images(weight, mask, grid=(1, 2)).axes[0].images
+    colours = np.asarray(picture.get_array())
+    assert colours.shape == (4, 8, 4)
+    first, second = colours[1:3, 1:3], colours[1:3, 5:7]
+    assert (colours[0] == 1).all()
+    red, _, blue, _ = first[0, 0]
+    assert red > blue, "a positive weight is orange"
+    grey = first[0, 1]
+    assert len(set(grey[:3])) == 1
+    assert (first[:, 1] == grey).all()
+    assert (second[1] == grey).all()
+    assert (second[0] == first[0, 0]).all()
+
+
 def test_a_picture_goes_into_given_axes():
     figure, axes = plt.subplots(1, 2)
     assert plots.mask_image(np.ones((2, 4)), ax=axes[1]) is figure
@@ -209,6 +260,11 @@ def test_a_picture_goes_into_given_axes():
         (lambda t: plots.curves(t, value="error"), "one of accuracy, loss"),
         (lambda t: plots.mask_image(np.ones(3)), r"shape \(3,\) is no picture"),
         (lambda t: plots.input_image(np.ones((3, 5))), r"\(3, 5\) has no input"),
+        (lambda t: plots.unit_images(np.ones(4), np.ones(4)), r"has no input image"),
+        (
+            lambda t: plots.over_density(measured(cs=[1, 1]), "kB", "", {"csr": None}),
+            "line 'cs': expected one of csr",
+        ),
     ],
 )
 def test_a_wrong_word_or_mask_is_one_sentence(run, draw, sentence):
