@@ -70,7 +70,8 @@ def read_bundle(
             raise ValueError(
                 f"{TENSORS} does not have the sha256 that {kind}.json says"
             )
-        return page, load(content)
+        # The reader's order differs from process to process.
+        return page, dict(sorted(load(content).items()))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise LotteryError(
             f"{folder} is no whole {kind}: expected a folder with {kind}.json and"

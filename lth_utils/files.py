@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,19 @@ def atomic_folder(path: str | Path, remedy: str = "") -> Iterator[Path]:
             _take_place(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path, older_than: float = 3600.0) -> None:
+    """Remove temporaries that a killed process left in `folder`.
+
+    Args:
+        folder: Where `atomic_folder` wrote.
+        older_than: Seconds; a younger one may still be written.
+    """
+    before = time.time() - older_than
+    for left in folder.glob(".*-*"):
+        if left.stat().st_mtime < before:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _take_place(temporary: Path, path: Path) -> None:

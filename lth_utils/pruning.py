@@ -209,9 +209,17 @@ def layer_counts(masks: Masks) -> dict[Group, int]:
 
 
 def random_scores(masks: Masks, seed: int) -> State:
-    """Return uniform random scores of the masks' shapes."""
-    generator = torch.Generator().manual_seed(seed_of("scores", check_seed(seed)))
-    return {n: torch.rand(mask.shape, generator=generator) for n, mask in masks.items()}
+    """Return uniform random scores of the masks' shapes.
+
+    Each layer has a stream of its own, named after it, so that the scores do
+    not depend on the order of the layers.
+    """
+    check_seed(seed)
+    scores: State = {}
+    for name, mask in masks.items():
+        generator = torch.Generator().manual_seed(seed_of("scores", seed, name))
+        scores[name] = torch.rand(mask.shape, generator=generator)
+    return scores
 
 
 def magnitudes(net: nn.Module) -> State:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lth_utils.bundles import read_bundle, write_bundle
 from lth_utils.errors import LotteryError
-from lth_utils.files import user_folder, writing
+from lth_utils.files import sweep, user_folder, writing
 from lth_utils.jobs import Job, Result
 from lth_utils.masks import Masks
 from lth_utils.tickets import labelled, part
@@ -91,3 +91,4 @@ class Store:
         with writing(self.folder, " or set LTH_RUNS to another"):
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()
+        sweep(self.folder)

@@ -1,0 +1,56 @@
+"""Small networks, data and experiments, so that tests train in seconds."""
+
+from dataclasses import replace
+
+import torch
+
+from lth_utils import Dataset, Experiment, Recipe, Split, dataset, experiment, load
+from lth_utils.pruning import Rates
+
+RATES: Rates = {"fc": 0.2, "output": 0.1}
+
+
+def few(data: Dataset, train: int = 300, other: int = 100) -> Dataset:
+    """Return the first images of each split: real data, seconds of training."""
+    return dataset(
+        f"{data.name}-few",
+        Split(data.train.images[:train], data.train.labels[:train]),
+        Split(data.validation.images[:other], data.validation.labels[:other]),
+        Split(data.test.images[:other], data.test.labels[:other]),
+    )
+
+
+def few_digits() -> Dataset:
+    """Return 300 + 100 + 100 real digits."""
+    return few(load("mnist-small"))
+
+
+def tiny_net(seed: int = 0) -> torch.nn.Module:
+    """Return a convolution, BatchNorm and two linear layers for 1 x 8 x 8."""
+    generator = torch.Generator().manual_seed(seed)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 3, 3, padding=1),
+        torch.nn.BatchNorm2d(3),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(192, 12),
+        torch.nn.ReLU(),
+        torch.nn.Linear(12, 4),
+    )
+    for parameter in net.parameters():
+        with torch.no_grad():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / 5)
+    return net
+
+
+def tiny_experiment(**changes: object) -> Experiment:
+    """Return lenet-mnist, shrunk to seconds: 1 seed, 3 rounds, 40 iterations."""
+    small = replace(
+        experiment("lenet-mnist"),
+        name="tiny",
+        rounds=3,
+        seeds=(0,),
+        control_rounds=(2, 3),
+        recipe=Recipe(iterations=40, evaluate_every=20),
+    )
+    return replace(small, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,146 @@
+"""The command line, called in process as its user would."""
+
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from helpers import tiny_experiment
+from lth_utils import EXPERIMENTS, cli, tables
+from test_pruning import LADDERS
+
+
+def lth(capsys, *words: str) -> tuple[int, str, str]:
+    """Run the command line; return its exit code and what it printed."""
+    code = cli.main(words)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """Make `lth run tiny` a matter of seconds, in a store of its own."""
+    small = tiny_experiment(arms=("dense", "ticket", "reinit"), control_rounds=(3,))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": small})
+    monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LTH_BOOK", "1")  # no progress bar among the output
+
+
+def test_run_then_show_the_same_words(tiny, capsys):
+    code, out, _ = lth(capsys, "run", "tiny", "--workers", "2")
+    assert code == 0
+    assert "profile quick, data mnist-small, from the store, device cpu" in out
+    rows = [line.split() for line in out.splitlines() if re.match(r" *\w+ +\d", line)]
+    assert [row[:3] for row in rows] == [
+        ["dense", "100.00%", "1"],
+        ["ticket", "80.04%", "1"],
+        ["ticket", "64.06%", "1"],
+        ["ticket", "51.28%", "1"],
+        ["reinit", "51.28%", "1"],
+    ]
+    assert lth(capsys, "show", "tiny") == (0, out, "")
+    code, out, _ = lth(capsys, "show", "tiny", "--arms", "reinit", "--seeds", "1")
+    assert out.count("reinit") == 1
+    assert "ticket" not in out
+
+
+def test_csv_is_the_tidy_table(tiny, capsys, tmp_path):
+    code, out, _ = lth(capsys, "run", "tiny", "--csv")
+    (tmp_path / "t.csv").write_text(out)
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert code == 0
+    assert tuple(table.columns) == tables.COLUMNS
+    assert len(table) == 5 * 2 * 3  # trainings x evaluations x splits
+    assert table["density"].between(0, 1).all()
+    assert table["accuracy"].between(0, 1).all()
+
+
+def test_show_says_what_is_missing(tiny, capsys):
+    code, out, err = lth(capsys, "show", "tiny")
+    assert (code, out) == (2, "")
+    assert "0 of the 5 trainings" in err
+    assert "lth run tiny --profile quick" in err
+
+
+def test_list_names_every_profile(capsys):
+    code, out, _ = lth(capsys, "list")
+    assert code == 0
+    for name, profiles in EXPERIMENTS.items():
+        for profile, experiment in profiles.items():
+            assert re.search(rf"{name} +{profile} .*{experiment.data}", out)
+
+
+@pytest.mark.parametrize("word", ["lenet", "conv2", "conv4", "resnet20"])
+def test_ladder(capsys, word):
+    code, out, _ = lth(capsys, "ladder", word, "--rounds", "15")
+    assert code == 0
+    printed = {int(a): float(b) for a, b in map(str.split, out.splitlines())}
+    assert list(printed) == list(range(16))
+    for round, percent in LADDERS[word].items():
+        if round <= 15:
+            assert printed[round] == percent
+
+
+def test_data(capsys):
+    assert lth(capsys, "data")[1].split() == ["mnist-small", "mnist", "colour-digits"]
+    code, out, _ = lth(capsys, "data", "mnist-small")
+    assert code == 0
+    assert "12000 train, 2000 validation, 10000 test" in out
+
+
+def test_help_is_worth_reading(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    out = capsys.readouterr().out
+    assert stop.value.code == 0
+    for word in ("run", "show", "list", "ladder", "data", "LTH_RUNS", "LTH_DATA"):
+        assert word in out
+    for example in re.findall(r"^  lth (.+?)(?:  .*)?$", out, re.MULTILINE):
+        words = example.split(" > ")[0].split()
+        cli._parser().parse_args(words)
+
+
+MISTAKES = {
+    "run lenet": "Unknown experiment 'lenet'.*Did you mean 'lenet-mnist'",
+    "run lenet-mnist --profile big": "Unknown profile of lenet-mnist 'big'",
+    "run conv2 --profile paper": "expected one of quick",
+    "run lenet-mnist --arms tiket": "Did you mean 'ticket'",
+    "run lenet-mnist --arms continued": "expected one of dense, ticket, oneshot",
+    "run lenet-mnist --seeds 0": "number of seeds is 0",
+    "run lenet-mnist --seeds -2": "-2",
+    "run lenet-mnist --seeds two": "invalid int value: 'two'",
+    "run lenet-mnist --workers 0": "number of workers is 0",
+    "run lenet-mnist --record --seeds 2": "the whole profile",
+    "show lenet-mnist --profile huge": "Unknown profile",
+    "ladder lenett": "Unknown network 'lenett'.*Did you mean 'lenet'",
+    "ladder lenet --rounds -1": "number of rounds is -1",
+    "data cifar": "Unknown data set 'cifar'",
+    "train": "invalid choice: 'train'",
+    "": "required: command",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_mistakes_are_one_sentence_and_exit_code_2(capsys, words):
+    code, out, err = lth(capsys, *words.split())
+    assert (code, out) == (2, "")
+    assert re.search(MISTAKES[words], err)
+    assert err.startswith("lth: ")
+    assert err.count("\n") == 1
+
+
+def test_words_are_checked_before_torch_is_imported():
+    script = """
+import sys
+from lth_utils import cli
+for words in {mistakes!r}:
+    assert cli.main(words.split()) == 2, words
+assert "torch" not in sys.modules and "pandas" not in sys.modules
+"""
+    subprocess.run(
+        [sys.executable, "-c", script.format(mistakes=list(MISTAKES))],
+        check=True,
+        capture_output=True,
+    )
