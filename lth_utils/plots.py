@@ -2,8 +2,9 @@
 
 Every function draws a tidy table (the columns of `lth_utils.tables`) or a
 mask, and returns the matplotlib Figure, already closed, so that a notebook
-shows it once. An arm looks the same in all of them (`STYLE`), and n, the
-number of trainings behind a point, stands in each panel's title.
+shows it once. An arm looks the same in all of them (`STYLE`; an arm of your
+own needs a `Look` there), and n, the number of trainings behind a point,
+stands in each panel's title.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -182,8 +183,9 @@ def mask_image(mask: Any, ax: Axes | None = None) -> Figure:
             " weight matrix, such as masks['fc1.weight']."
         )
     flat = array.reshape(len(array), -1)
-    figure, axis = drawing.panel(ax, (6.4, 3.2))
-    axis.imshow(flat, cmap="binary", vmin=0, vmax=1, aspect="auto")
+    figure, axis = drawing.panel(ax, (9, 4))
+    # A pixel a weight, neither mixed nor dropped: an SVG holds them as they are.
+    axis.imshow(flat, "binary", aspect="auto", interpolation="none", vmin=0, vmax=1)
     share = drawing.percent(flat.mean())
     axis.set_title(f"{flat.sum():,} of {flat.size:,} weights remain ({share})")
     axis.set(xlabel="input", ylabel="output")
@@ -205,7 +207,7 @@ def input_image(mask: Any, ax: Axes | None = None) -> Figure:
     side = _side(array)
     figure, axis = drawing.panel(ax, (4.6, 3.8))
     counts = array.sum(axis=0).reshape(side, side)
-    shown = axis.imshow(counts, cmap="viridis", vmin=0)
+    shown = axis.imshow(counts, "viridis", interpolation="none", vmin=0)
     axis.set(xticks=[], yticks=[], title="weights that remain at each pixel")
     figure.colorbar(shown, ax=axis, ticks=MaxNLocator(integer=True))
     return figure
@@ -295,11 +297,11 @@ def _draw_arms(
 def _arms(tables: list[pd.DataFrame], arms: Iterable[str] | None) -> list[str]:
     """Check the arms to draw beside the dense one, or find all there are."""
     held = {arm for table in tables for arm in table["arm"].unique()}
-    there = [arm for arm in words.ARMS if arm in held and arm != "dense"]
+    there = [arm for arm in STYLE if arm in held and arm != "dense"]
     if arms is None:
         return there
     named = [arms] if isinstance(arms, str) else arms
-    chosen = [choose("arm", arm, words.ARMS) for arm in named if arm != "dense"]
+    chosen = [choose("arm", arm, STYLE) for arm in named if arm != "dense"]
     for arm in chosen:
         choose("arm of this table", arm, there)
     return chosen

@@ -136,6 +136,13 @@ def test_repeats_of_a_control_are_counted(run):
     assert title == "live run, n = 3 to 4"
 
 
+def test_an_arm_of_ones_own_is_drawn_in_its_look(run, monkeypatch):
+    own = run.replace({"arm": {"random": "narrow"}})
+    monkeypatch.setitem(plots.STYLE, "narrow", plots.Look("narrow", "#707070", "D", ()))
+    figure = plots.accuracy_by_density(own, arms=["narrow"])
+    assert "#707070" in series(figure.axes[0])
+
+
 def test_early_stop_is_drawn_in_iterations(run):
     axis = plots.early_stop_by_density(run, arms=("ticket",)).axes[0]
     _, y = series(axis)[plots.STYLE["ticket"].colour]
