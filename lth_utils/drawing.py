@@ -70,6 +70,7 @@ _PICTURE: Any = {"axes.grid": False, "axes.spines.right": True, "axes.spines.top
 def canvas(panels: int, sharey: bool = False) -> Iterator[tuple[Figure, list[Axes]]]:
     """Yield a white figure with `panels` axes side by side; close it after."""
     size = (6, 4.6) if panels == 1 else (4.2 * panels, 4.6)
+    _wake_pyplot()
     with plt.rc_context(_RC):
         figure, axes = plt.subplots(
             1, panels, figsize=size, squeeze=False, sharey=sharey, layout="constrained"
@@ -83,12 +84,22 @@ def canvas(panels: int, sharey: bool = False) -> Iterator[tuple[Figure, list[Axe
 def panel(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     """Return a picture's figure, closed, and axes: `ax`, or new ones."""
     if ax is None:
+        _wake_pyplot()
         with plt.rc_context({**_RC, **_PICTURE}):
             ax = plt.subplots(figsize=size, layout="constrained")[1]
     figure = ax.get_figure()
     assert isinstance(figure, Figure)
     plt.close(figure)
     return figure, ax
+
+
+def _wake_pyplot() -> None:
+    """Let pyplot start its backend, which in a notebook sets it interactive.
+
+    Started inside an rc_context, it would be interactive only in there, and a
+    notebook's own figures would not be shown.
+    """
+    plt.draw_if_interactive()  # type: ignore[no-untyped-call]
 
 
 def lines(
