@@ -173,9 +173,10 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("--report", action="store_true", help="run nothing")
     options = parser.parse_args(argv)
     try:
-        if not options.report:
+        if options.report:
+            print(report(root))
+        else:
             run_all(root, options.names, options.profile)
-        print(report(root))
     except LotteryError as error:
         print(error, file=sys.stderr)
         return 1

@@ -91,7 +91,7 @@ class Masks(Mapping[str, Tensor]):
 
     @property
     def sparsity(self) -> float:
-        """The fraction of weights pruned: 1 - density."""
+        """The fraction of weights pruned, which is 1 - density."""
         return 1 - self.density
 
     def counts(self) -> dict[str, int]:

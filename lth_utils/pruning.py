@@ -67,8 +67,8 @@ def prune(
         fraction: The fraction of the remaining weights to prune, in [0, 1):
             one number for every layer, or one for each kind of layer
             ("conv", "fc", "output", "shortcut"; a missing kind is not pruned).
-        score: "magnitude" (|w|, the paper's), "random" (needs `seed`), or
-            "initial" (|w_0|, needs `init`; paper, figure F18).
+        score: "magnitude" (`|w|`, the paper's), "random" (needs `seed`), or
+            "initial" (`|w_0|`, needs `init`; paper, figure F18).
         scope: "layer-wise" (LeNet, Conv-2/4/6) or "global" (ResNet, VGG).
         seed: The seed of random scores.
         init: The initial weights, for the score "initial".
@@ -223,7 +223,7 @@ def random_scores(masks: Masks, seed: int) -> State:
 
 
 def magnitudes(net: nn.Module) -> State:
-    """Return |w| of each masked layer's weights."""
+    """Return `|w|` of each masked layer's weights."""
     layers = masked_layers(net)
     return {name: layer.weight.detach().abs() for name, layer in layers.items()}
 

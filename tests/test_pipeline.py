@@ -1,0 +1,256 @@
+"""Running chapters and building pages, on a book of two lines."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import lth_book
+import nbformat
+import pytest
+import run_notebooks
+from book_fixtures import ROOT, STRICT, copies
+from nbformat import v4
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+PARAMETERS = ('PROFILE = "long"', "parameters")
+SAY = 'import os; print(PROFILE, os.environ["LTH_BOOK"], os.environ["LTH_RUNS"])'
+
+
+def write_chapter(root: Path, name: str, *cells: tuple[str, str]) -> None:
+    """Write a notebook from (source, tag) pairs; cell 2 has the id cell-2."""
+    made = [v4.new_markdown_cell("# A chapter", id="title")]
+    for number, (source, tag) in enumerate(cells, start=1):
+        metadata = {"tags": [tag]} if tag else {}
+        made.append(v4.new_code_cell(source, id=f"cell-{number}", metadata=metadata))
+    notebook = v4.new_notebook(cells=made, metadata={"kernelspec": KERNEL})
+    notebook.nbformat_minor = 5
+    (root / "notebooks").mkdir(exist_ok=True)
+    nbformat.write(notebook, root / f"{name}.ipynb")
+
+
+def write_book(root: Path) -> Path:
+    """Write a book of one page and one chapter, that has not been run."""
+    toc = "format: jb-book\nroot: start\nchapters:\n- file: notebooks/one\n"
+    (root / "_toc.yml").write_text(toc)
+    (root / "start.md").write_text("# Start\n")
+    (root / "requirements.lock").write_text("torch==2\n")
+    for folder in ("lth_utils", "results"):
+        (root / folder).mkdir()
+        (root / folder / "something").write_text("1")
+    write_chapter(root, "notebooks/one", PARAMETERS, (SAY, ""))
+    return root
+
+
+@pytest.fixture
+def book(tmp_path) -> Path:
+    return write_book(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory) -> Path:
+    """Return a book that was run: copy it before you change it."""
+    root = write_book(tmp_path_factory.mktemp("book"))
+    assert run_notebooks.main([], root) == 0
+    return root
+
+
+@pytest.fixture
+def run_book(run_once, tmp_path) -> Path:
+    return Path(shutil.copytree(run_once, tmp_path / "book"))
+
+
+def stopped(root: Path, *words: str) -> None:
+    """Assert that nothing was run and nothing was left behind."""
+    assert not list(root.rglob("_build/**/*.ipynb*"))
+    assert not list(root.rglob(".one*"))
+
+
+# What a copy is, and when it is made again
+
+
+def test_a_copy_holds_outputs_profile_and_stamp(run_once):
+    notebook = nbformat.read(copies.copy(run_once, "notebooks/one"), as_version=4)
+    injected, say = notebook.cells[2], notebook.cells[3]
+    assert injected.metadata.tags == ["injected-parameters", "remove-cell"]
+    runs = os.environ["LTH_RUNS"]
+    assert say.outputs[0].text == f"quick 1 {runs}\n"
+    made = copies.stamp(run_once, "notebooks/one")
+    assert made["profile"] == "quick"
+    assert made["seconds"] > 0
+    assert len(made["digest"]) == 64
+
+
+def test_an_unchanged_chapter_is_not_run_again(run_book, capsys):
+    before = copies.copy(run_book, "notebooks/one").read_bytes()
+    os.utime(run_book / "notebooks" / "one.ipynb")
+    (run_book / "lth_utils" / "__pycache__").mkdir()
+    (run_book / "lth_utils" / "__pycache__" / "x.pyc").write_text("2")
+    assert run_notebooks.run_all(run_book) == {}
+    assert "notebooks/one: unchanged" in capsys.readouterr().out
+    assert copies.copy(run_book, "notebooks/one").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "file", ["requirements.lock", "lth_utils/something", "results/something"]
+)
+def test_what_a_chapter_uses_is_part_of_its_hash(run_book, file):
+    (run_book / file).write_text("2")
+    around = copies.surroundings(run_book)
+    assert "changed since it was run" in copies.complaint(
+        run_book, "notebooks/one", around
+    )
+
+
+def test_a_new_file_is_part_of_the_hash(run_book):
+    before = copies.surroundings(run_book)
+    (run_book / "lth_utils" / "new").write_text("")
+    assert copies.surroundings(run_book) != before
+
+
+def test_the_profile_is_part_of_the_hash(book):
+    around = copies.surroundings(book)
+    quick, laptop = (
+        copies.digest(book, "notebooks/one", profile, around)
+        for profile in ("quick", "laptop")
+    )
+    assert quick != laptop
+
+
+def test_the_report_names_chapters_times_and_the_page(run_book):
+    assert "file://" not in run_notebooks.report(run_book)
+    page = run_book / "_build" / "html" / "index.html"
+    page.parent.mkdir()
+    page.write_text("")
+    words = run_notebooks.report(run_book).split()
+    assert {"notebooks/one", "s", page.as_uri()} <= set(words)
+
+
+# What can be wrong
+
+
+def test_a_missing_notebook_is_named_before_anything_runs(book, capsys):
+    with (book / "_toc.yml").open("a") as toc:
+        toc.write("- file: notebooks/onw\n")
+    assert run_notebooks.main([], book) == 1
+    said = capsys.readouterr()
+    assert "_toc.yml names notebooks/onw" in said.err
+    assert "Did you mean notebooks/one?" in said.err
+    assert "running" not in said.out
+    stopped(book)
+
+
+def test_a_missing_toc_is_named(tmp_path, capsys):
+    assert run_notebooks.main([], tmp_path) == 1
+    assert "There is no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("cells", "found"), [([], "no"), ([PARAMETERS] * 2, "2")])
+def test_a_wrong_number_of_parameters_cells_is_named(book, capsys, cells, found):
+    with (book / "_toc.yml").open("a") as toc:
+        toc.write("- file: notebooks/two\n")
+    write_chapter(book, "notebooks/two", *cells, (SAY, ""))
+    assert run_notebooks.main([], book) == 1
+    said = capsys.readouterr()
+    assert f"notebooks/two.ipynb has {found} cells tagged `parameters`" in said.err
+    assert 'PROFILE = "quick"' in said.err
+    assert "running" not in said.out
+    stopped(book)
+
+
+def test_an_unknown_chapter_is_named(book, capsys):
+    assert run_notebooks.main(["notebooks/onw"], book) == 1
+    assert "Did you mean 'notebooks/one'?" in capsys.readouterr().err
+
+
+def test_a_failing_cell_is_named_and_leaves_no_copy(book, capsys):
+    write_chapter(book, "notebooks/one", PARAMETERS, ("x = {}\nx['why']", ""))
+    assert run_notebooks.main([], book) == 1
+    said = capsys.readouterr().err
+    assert "notebooks/one.ipynb: cell 'cell-2' failed with KeyError: 'why'" in said
+    assert "x['why']" in said
+    assert "\x1b" not in said
+    stopped(book)
+
+
+def test_a_failing_cell_keeps_the_copy_that_there_was(run_book):
+    before = copies.copy(run_book, "notebooks/one").read_bytes()
+    write_chapter(run_book, "notebooks/one", PARAMETERS, ("1 / 0", ""))
+    assert run_notebooks.main([], run_book) == 1
+    assert copies.copy(run_book, "notebooks/one").read_bytes() == before
+
+
+def test_a_kernel_that_dies_is_told(book, capsys):
+    write_chapter(book, "notebooks/one", PARAMETERS, ("import os; os._exit(1)", ""))
+    assert run_notebooks.main([], book) == 1
+    assert "Python itself stopped" in capsys.readouterr().err
+    stopped(book)
+
+
+# What Sphinx refuses
+
+
+def check(root: Path) -> None:
+    lth_book.check_copies(SimpleNamespace(srcdir=root), None)
+
+
+def test_a_fresh_copy_may_be_shown(run_once):
+    check(run_once)
+
+
+def test_a_missing_copy_is_refused(book):
+    with pytest.raises(SystemExit, match=r"one.ipynb was never run. Run `make"):
+        check(book)
+
+
+def test_a_copy_that_nobody_stamped_is_refused(run_book):
+    shutil.copy(
+        run_book / "notebooks" / "one.ipynb", copies.copy(run_book, "notebooks/one")
+    )
+    with pytest.raises(SystemExit, match="never run"):
+        check(run_book)
+
+
+def test_a_stale_copy_is_refused(run_book):
+    write_chapter(run_book, "notebooks/one", PARAMETERS, ("print(2)", ""))
+    with pytest.raises(SystemExit, match=r"changed since it was run\. Run `make"):
+        check(run_book)
+
+
+def test_a_missing_page_is_refused(run_book):
+    (run_book / "start.md").unlink()
+    with pytest.raises(SystemExit, match=r"_toc\.yml names start"):
+        check(run_book)
+
+
+def build(root: Path) -> subprocess.CompletedProcess[str]:
+    """Build a book as `make book` does, with our configuration."""
+    shutil.copy(ROOT / "_config.yml", root)
+    shutil.copytree(ROOT / "book", root / "book", dirs_exist_ok=True)
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [program, "build", root, *STRICT]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_stale_copy_ends_the_build_with_one_sentence(run_book):
+    (run_book / "requirements.lock").write_text("torch==3\n")
+    built = build(run_book)
+    assert built.returncode == 1
+    assert "The book cannot be built." in built.stderr
+    assert "Traceback" not in built.stderr
+    assert not (run_book / "_build" / "html" / "index.html").exists()
+
+
+def test_a_warning_fails_every_build_until_it_is_mended(run_book):
+    start = run_book / "start.md"
+    start.write_text("# Start\n\n[nowhere](nowhere.md)\n")
+    for _ in range(2):
+        built = build(run_book)
+        assert built.returncode != 0
+        assert "nowhere" in built.stderr
+    start.write_text("# Start\n")
+    assert build(run_book).returncode == 0
+    page = run_book / "_build" / "html" / "notebooks" / "one.html"
+    assert "quick 1" in page.read_text("utf8")
