@@ -115,7 +115,6 @@ class Experiment:
         return every if arm in CHAINS else self.control_rounds or every
 
 
-_LENET_ARMS = tuple(arm for arm in ARMS if arm != "continued")
 _LENET_QUICK = Experiment(
     name="lenet-mnist",
     profile="quick",
@@ -125,7 +124,7 @@ _LENET_QUICK = Experiment(
     pruning=PRUNING["lenet"],
     rounds=15,
     seeds=(0, 1, 2),
-    arms=_LENET_ARMS,
+    arms=tuple(arm for arm in ARMS if arm != "continued"),
     control_rounds=(7, 11, 15),
 )
 _LENET_LAPTOP = replace(
@@ -150,12 +149,12 @@ _CONV2_QUICK = Experiment(
     profile="quick",
     network="conv2-narrow",
     data="colour-digits",
-    recipe=Recipe(lr=6e-4, iterations=1000, evaluate_every=100),
+    recipe=Recipe(lr=1e-3, iterations=500, evaluate_every=100),
     pruning=PRUNING["conv2-narrow"],
-    rounds=14,
+    rounds=11,
     seeds=(0, 1, 2),
-    arms=_LENET_ARMS,
-    control_rounds=(7, 11, 14),
+    arms=("dense", "ticket", "reinit", "random"),
+    control_rounds=(7, 11),
 )
 
 EXPERIMENTS: dict[str, dict[str, Experiment]] = {
