@@ -132,6 +132,8 @@ def _table(rows: list[nodes.row]) -> nodes.table:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.config.mathjax_path = MATHJAX
+    app.config.html_static_path.append(str(Path(__file__).parent / "static"))
+    app.add_css_file("book.css")
     app.add_directive("execution-times", ExecutionTimes)
     app.connect("env-get-outdated", check_copies)
     app.connect("source-read", read_copy)
