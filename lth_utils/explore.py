@@ -101,7 +101,7 @@ _MOVE = (
     "var b=this.closest('.lth-explore'),i=b.querySelector('img'),"
     "f=JSON.parse(b.querySelector('script').textContent)[this.value];"
     "i.src=f.src;i.alt=f.alt;"
-    "b.querySelector('figcaption').textContent=f.caption;"
+    "b.querySelector('p').textContent=f.caption;"
     "b.querySelector('output').textContent=f.label;"
     "this.setAttribute('aria-valuetext',f.label)"
 )
@@ -110,9 +110,10 @@ _STYLE = (
     ".lth-explore label{font-weight:600;margin-right:.5em}"
     ".lth-explore input{display:block;width:100%;max-width:36rem;"
     "height:2rem;margin:0;accent-color:#0072b2;cursor:pointer}"
-    ".lth-explore figure{margin:.25rem 0 0}"
-    ".lth-explore img{display:block;max-width:100%;height:auto}"
-    ".lth-explore figcaption{min-height:1.5em;margin-top:.5rem}"
+    ".lth-explore img{display:block;max-width:100%;height:auto;"
+    "margin:.25rem 0 0;padding:0!important}"
+    ".lth-explore p{margin:.5rem 0 0}"
+    ".lth-explore p:empty{display:none}"
 )
 _PAGE = (
     '<div class="lth-explore">'
@@ -129,9 +130,9 @@ _PAGE = (
 
 def _picture(position: Position) -> str:
     return (
-        f'<figure><img src="{position.src}" alt="{escape(position.alt)}"'
+        f'<img src="{position.src}" alt="{escape(position.alt)}"'
         f' width="{position.width}" height="{position.height}">'
-        f"<figcaption>{escape(position.caption)}</figcaption></figure>"
+        f"<p>{escape(position.caption)}</p>"
     )
 
 
