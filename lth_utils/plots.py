@@ -85,10 +85,10 @@ def early_stop_by_density(
 
 def curves(
     table: pd.DataFrame,
-    rounds: Sequence[int],
-    arms: Iterable[str] = ("ticket",),
     value: str = "accuracy",
     split: str = "test",
+    rounds: Sequence[int] | None = None,
+    arms: Iterable[str] = ("ticket",),
 ) -> Figure:
     """Draw whole training curves, a panel an arm (paper's figures 3 and 11).
 
@@ -96,11 +96,11 @@ def curves(
     validation loss a dot marks the least mean.
 
     Args:
-        table: A tidy table.
-        rounds: Which rounds; a record keeps whole curves of some.
-        arms: Which arms beside the dense one.
+        table: A tidy table that holds whole trainings at the rounds asked for.
         value: "accuracy" or "loss".
         split: "train", "validation" or "test".
+        rounds: Which rounds; else all whose curves the table holds whole.
+        arms: Which arms beside the dense one.
 
     Raises:
         LotteryError: For an unknown word, or a round without a whole curve.
@@ -307,21 +307,23 @@ def _arms(tables: list[pd.DataFrame], arms: Iterable[str] | None) -> list[str]:
     return chosen
 
 
-def _whole(rows: pd.DataFrame, arms: list[str], rounds: Sequence[int]) -> pd.DataFrame:
+def _whole(
+    rows: pd.DataFrame, arms: list[str], rounds: Sequence[int] | None
+) -> pd.DataFrame:
     """Keep whole curves; a record thins others to early stop and the end."""
     rows = rows[rows["arm"].isin(["dense", *arms])]
     training = ["arm", "round", "seed", "control"]
     points = rows.groupby(training)["iteration"].transform("size")
     rows = rows[points > 2]
     kept = sorted(int(number) for number in rows["round"].unique())
-    for arm, number in product(arms, rounds):
+    for arm, number in product(arms, rounds or ()):
         mine = rows["arm"].isin(["dense", arm]) & (rows["round"] == number)
         if not mine.any():
             raise LotteryError(
                 f"No whole curve of arm {arm!r} at round {number}: this table"
                 f" keeps whole curves at rounds {', '.join(map(str, kept))}."
             )
-    rows = rows[rows["round"].isin(rounds)]
+    rows = rows[rows["round"].isin(rounds or kept)]
     remaining = rows["density"].map(drawing.percent)
     return rows.assign(remaining=remaining, accuracy=100 * rows["accuracy"])
 

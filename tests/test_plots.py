@@ -167,7 +167,7 @@ def test_validation_loss_curves_mark_the_least_mean(run):
 def test_curves_skip_thinned_trainings_and_say_which_are_whole(run):
     ends = run["iteration"].isin([400, 600]) | ~run["round"].isin([7])
     thinned = run[ends]
-    assert len(series(plots.curves(thinned, rounds=(0, 1, 3)).axes[0])) == 3
+    assert len(series(plots.curves(thinned).axes[0])) == 5
     with pytest.raises(LotteryError, match=r"'ticket' at round 7: .* 0, 1, 3, 11, 15"):
         plots.curves(thinned, rounds=(0, 7))
 
@@ -177,7 +177,7 @@ def test_figures_are_closed_and_white(run):
     mask = np.eye(16, dtype=bool)
     for figure in (
         plots.accuracy_by_density(run),
-        plots.curves(run, rounds=(0, 7)),
+        plots.curves(run),
         plots.mask_image(mask),
         plots.input_image(mask),
     ):
@@ -257,17 +257,14 @@ def test_a_picture_goes_into_given_axes():
     ("draw", "sentence"),
     [
         (lambda t: plots.accuracy_by_density(t, arms=("tickets",)), "mean 'ticket'"),
-        (
-            lambda t: plots.curves(t, (0, 7), arms=("oneshot",)),
-            "arm of this table 'oneshot'",
-        ),
+        (lambda t: plots.curves(t, arms=("oneshot",)), "arm of this table 'oneshot'"),
         (lambda t: plots.accuracy_by_density(t, at="end"), "moment 'end'"),
         (lambda t: plots.accuracy_by_density(t, split="valid"), "'validation'"),
         (
             lambda t: plots.accuracy_by_density(t, at="final", split="validation"),
             "one of train, test",
         ),
-        (lambda t: plots.curves(t, (0, 7), value="error"), "one of accuracy, loss"),
+        (lambda t: plots.curves(t, value="error"), "one of accuracy, loss"),
         (lambda t: plots.mask_image(np.ones(3)), r"shape \(3,\) is no picture"),
         (lambda t: plots.input_image(np.ones((3, 5))), r"\(3, 5\) has no input"),
         (lambda t: plots.unit_images(np.ones(4), np.ones(4)), r"has no input image"),
