@@ -303,7 +303,7 @@ def kinds(net: nn.Module) -> dict[str, str]:
     """
     found = {name: _kind(layer) for name, layer in masked_layers(net).items()}
     linear = [name for name, kind in found.items() if kind == "fc"]
-    return found | {name: "output" for name in linear[-1:]}
+    return found | {name: "output" for name in linear[-1:]}  # noqa: C420
 
 
 def _kind(layer: MaskedLinear | MaskedConv2d) -> str:
