@@ -1,0 +1,257 @@
+"""Chapter 4: tickets beat their controls, and each number is what it says."""
+
+import re
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from book_fixtures import ROOT, glued, printed, shown
+
+import lth_utils as lth
+
+NAME = "notebooks/04-fully-connected"
+SOURCE = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
+FIGURES = [cell.id for cell in SOURCE.cells if "mystnb" in cell.metadata]
+ROUNDS = {"21": 7, "8_7": 11, "3_6": 15}
+SEEDS = {"live": 3, "recorded": 5}
+
+
+@pytest.fixture(scope="module")
+def chapter(executed):
+    return executed(NAME)
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pd.DataFrame]:
+    return {
+        "live": lth.run("lenet-mnist"),
+        "recorded": lth.recorded("lenet-mnist", profile="laptop"),
+    }
+
+
+def accuracy(table: pd.DataFrame, arm: str, round: int) -> np.ndarray:
+    """Return the test accuracy at early stop in percent, seed by seed."""
+    rows = table[(table["arm"] == arm) & (table["round"] == round)]
+    found = []
+    for _, mine in rows.groupby("seed"):
+        validation = mine[mine["split"] == "validation"].sort_values("iteration")
+        at = validation["iteration"].iloc[validation["loss"].argmin()]
+        (test,) = mine[(mine["split"] == "test") & (mine["iteration"] == at)][
+            "accuracy"
+        ]
+        found.append(100 * test)
+    return np.array(found)
+
+
+# What the live run must show. The tolerances were fixed before it was run.
+
+
+@pytest.mark.parametrize(("at", "least"), [("21", 0.7), ("8_7", 1.2), ("3_6", 1.5)])
+def test_tickets_beat_their_reinits(chapter, at, least):
+    assert glued(chapter)[f"live_ticket_minus_reinit_{at}"] >= least
+
+
+def test_the_gap_grows_as_weights_go(chapter):
+    values = glued(chapter)
+    least, most = (values[f"live_ticket_minus_reinit_{at}"] for at in ("21", "3_6"))
+    assert most > least
+
+
+@pytest.mark.parametrize("round", ROUNDS.values())
+def test_a_random_structure_is_no_ticket_either(tables, round):
+    ticket, random = (
+        accuracy(tables["live"], arm, round) for arm in ("ticket", "random")
+    )
+    assert (ticket > random).all()
+
+
+def test_the_ticket_at_21_percent_beats_the_dense_network(chapter):
+    assert glued(chapter)["live_ticket_minus_dense_21"] > 0
+
+
+# Every number is what it says
+
+
+@pytest.mark.parametrize("run", SEEDS)
+@pytest.mark.parametrize("at", ROUNDS)
+def test_the_gaps_are_paired_and_at_early_stop(chapter, tables, run, at):
+    ticket, reinit = (
+        accuracy(tables[run], arm, ROUNDS[at]) for arm in ("ticket", "reinit")
+    )
+    gaps = ticket - reinit
+    assert len(gaps) == SEEDS[run]
+    value = glued(chapter)[f"{run}_ticket_minus_reinit_{at}"]
+    assert value == pytest.approx(gaps.mean())
+    told = " ".join(printed(chapter, f"{run}-gaps").split())
+    assert (
+        f"ticket minus reinit {gaps.mean():+.2f} points (min {gaps.min():+.2f}, max"
+        f" {gaps.max():+.2f}; above 0 for {(gaps > 0).sum()} of n = {len(gaps)} seeds)"
+    ) in told
+
+
+@pytest.mark.parametrize("run", SEEDS)
+def test_the_gap_to_the_dense_network_is_paired(chapter, tables, run):
+    gaps = accuracy(tables[run], "ticket", 7) - accuracy(tables[run], "dense", 0)
+    value = glued(chapter)[f"{run}_ticket_minus_dense_21"]
+    assert value == pytest.approx(gaps.mean())
+    assert glued(chapter)[f"{run}_seeds"] == SEEDS[run]
+
+
+@pytest.mark.parametrize("other", ["dense", "reinit"])
+def test_speed_is_told_both_ways(chapter, tables, other):
+    stops = lth.early_stop(tables["recorded"])
+    slow, fast = (
+        stops.query(f"arm == '{arm}' and round == {at}")["iteration"].to_numpy()
+        for arm, at in ((other, 0 if other == "dense" else 7), ("ticket", 7))
+    )
+    values = glued(chapter)
+    name = f"recorded_speed_over_{other}_21"
+    assert values[name] == pytest.approx(slow.mean() / fast.mean())
+    assert values[f"{name}_by_seed"] == pytest.approx((slow / fast).mean())
+    assert values[f"{name}_wins"] == (fast < slow).sum()
+
+
+def test_it_counts_who_was_best_at_the_very_end(chapter, tables):
+    told = " ".join(printed(chapter, "late").split())
+    for run, table in tables.items():
+        stops = lth.early_stop(table).query("arm == 'reinit'")
+        late = stops["iteration"] == table["iteration"].max()
+        sentence = re.search(rf"very end, {run}: ([^.]*)\.", told)
+        assert f"reinit {late.sum()} of {len(late)}" in sentence[1]
+
+
+def test_cutting_a_record_short_keeps_what_came_before(chapter, tables):
+    recorded = tables["recorded"]
+    short = recorded[recorded["iteration"] <= 1000]
+    gaps = accuracy(short, "ticket", 7) - accuracy(short, "reinit", 7)
+    told = " ".join(printed(chapter, "haste-say").split())
+    assert f"At 21.1 %: {gaps.mean():.2f} points after 1,000 iterations" in told
+
+
+# The claims
+
+
+def lifted(cell: str, **names: object) -> dict:
+    """Run one of the notebook's cells alone and return what it defines."""
+    (source,) = [each.source for each in SOURCE.cells if each.id == cell]
+    exec(source, names)
+    return names
+
+
+VALUES = {
+    "replicated": [0.2, 0.3, 0.1],
+    "partly": [0.2, 0.6, -0.1],
+    "not replicated": [0.2, -0.3, -0.1],
+}
+
+
+@pytest.mark.parametrize("verdict", VALUES)
+def test_the_rule_hands_out(verdict):
+    cell = lifted("claim")
+    cell["claim"]("L0", 0.3, pd.Series(VALUES[verdict]))
+    paper, mean, least, most, agree, word = cell["claims"]["L0"]
+    assert (paper, word) == (0.3, verdict)
+    assert mean == pytest.approx(np.mean(VALUES[verdict]))
+    assert (least, most) == (min(VALUES[verdict]), max(VALUES[verdict]))
+    assert agree == f"{sum(np.array(VALUES[verdict]) > 0)} of 3"
+
+
+def test_half_of_the_papers_number_is_needed():
+    cell = lifted("claim")
+    cell["claim"]("L0", 0.5, pd.Series(VALUES["replicated"]))
+    assert cell["claims"]["L0"][-1] == "partly"
+
+
+def test_a_margin_counts_for_every_seed_and_short_runs_for_none():
+    cell = lifted("claim")
+    cell["claim"]("L3", 0, pd.Series([0.2, 0.1, -0.1]), margin=0.2)
+    cell["claim"]("L6", 0, pd.Series([0.2, 0.1, 0.1]), True)
+    assert cell["claims"]["L3"][-2:] == ["3 of 3", "replicated"]
+    assert cell["claims"]["L6"][-1] == "too short"
+
+
+def rows(chapter) -> dict[str, list[str]]:
+    """Return the table of claims: what stands beside each."""
+    (html,) = shown(chapter, "text/html", "claims-table")
+    found = re.findall(r"<th>(L\d[^<]*)</th>(.*?)</tr>", html, re.DOTALL)
+    return {text: re.findall(r"<td>([^<]*)</td>", rest) for text, rest in found}
+
+
+def test_every_claim_of_section_2_has_a_row(chapter):
+    table = rows(chapter)
+    assert {text[:2] for text in table} == {f"L{number}" for number in range(1, 10)}
+    verdicts = [row[-1] for row in table.values()]
+    values = glued(chapter)
+    for word in ("replicated", "partly", "not replicated", "too short"):
+        assert values[f"claims_{word.replace(' ', '_')}"] == verdicts.count(word)
+    assert values["claims"] == len(verdicts)
+
+
+@pytest.mark.parametrize(
+    ("claim", "other", "at"), [("L2", "dense", 9), ("L5", "reinit", 7)]
+)
+def test_a_claims_number_is_the_records(chapter, tables, claim, other, at):
+    table = tables["recorded"]
+    base = accuracy(table, other, 0 if other == "dense" else at)
+    gaps = accuracy(table, "ticket", at) - base
+    (row,) = [row for text, row in rows(chapter).items() if text.startswith(claim)]
+    assert row[1:4] == [f"{x:.2f}" for x in (gaps.mean(), gaps.min(), gaps.max())]
+
+
+# Figures, slider, exercises
+
+
+@pytest.mark.parametrize("cell", FIGURES)
+def test_the_figure_is_shown_once(chapter, cell):
+    pictures = shown(chapter, "image/png", cell) + shown(chapter, "image/svg+xml", cell)
+    assert len(pictures) == 1
+
+
+def test_the_slider_has_a_stop_for_each_recorded_density(chapter, tables):
+    (slider,) = shown(chapter, "text/html", "slider-show")
+    whole = lth.experiment("lenet-mnist", "laptop").curve_rounds
+    table = tables["recorded"]
+    density = table.groupby("round")["density"].first()[list(whole)]
+    labels = [f"{100 * d:.3g} %" for d in density if d < 1]
+    assert re.findall(r'"label": "([^"]*)"', slider) == labels
+    assert slider.count("n = 5") >= len(labels)
+
+
+def test_exercises_wait_and_solutions_are_right(chapter):
+    for number in range(1, 5):
+        assert f"4.{number}: not yet" in printed(chapter, f"answer-{number}")
+        assert f"4.{number}: right" in printed(chapter, f"solution-{number}-code")
+
+
+def reinit_minus_random() -> float:
+    table = lth.recorded("lenet-mnist")
+    gaps = accuracy(table, "reinit", 11) - accuracy(table, "random", 11)
+    return gaps.mean()
+
+
+@pytest.mark.parametrize(
+    ("which", "answer", "hint"),
+    [
+        ("4.1", lambda: reinit_minus_random() / 100, "That is a fraction"),
+        ("4.1", lambda: reinit_minus_random() + 0.02, "too large"),
+        ("4.2", lambda: (7, 2), "In rounds: Count each network"),
+        ("4.2", lambda: (8, 1), "At once: Count each network"),
+        ("4.2", lambda: 8, "Expected two whole numbers"),
+        (
+            "4.3",
+            lambda: lambda s, f: ((s / f).mean(), s.mean() / f.mean()),
+            "The ratio of means comes first",
+        ),
+        ("4.3", lambda: lambda s, f: (f.mean() / s.mean(), 2.0), "mean of slow by"),
+        ("4.3", lambda: lambda s, f: (1.6, 1.6), "seed by seed"),
+        ("4.4", lambda: 6, "too small"),
+    ],
+)
+def test_a_wrong_answer_gets_a_hint(capsys, which, answer, hint):
+    assert not lth.check(which, answer())
+    assert hint in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_right_answer_is_right():
+    assert lth.check("4.1", reinit_minus_random())
