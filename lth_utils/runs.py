@@ -211,6 +211,7 @@ def table_of(
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table.attrs = {
         "data": chosen.data,
+        "data_sha256": store.environment["data"],
         "profile": chosen.profile,
         "device": store.environment["device"],
         "training_seconds": round(sum(result.seconds for result in results.values())),

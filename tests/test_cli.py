@@ -6,10 +6,10 @@ import sys
 
 import pandas as pd
 import pytest
-
 from helpers import tiny_experiment
-from lth_utils import EXPERIMENTS, cli, tables
 from test_pruning import LADDERS
+
+from lth_utils import EXPERIMENTS, cli, tables
 
 
 def lth(capsys, *words: str) -> tuple[int, str, str]:

@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
+from helpers import tiny_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 import lth_utils as lth
-from helpers import tiny_net
 from lth_utils import LotteryError, Masks
 
 IMAGES = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from helpers import RATES, tiny_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lth_utils as lth
-from helpers import RATES, tiny_net
 from lth_utils import LotteryError, Masks
 from lth_utils.pruning import check_density
 

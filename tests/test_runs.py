@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from helpers import tiny_experiment
 
 import lth_utils as lth
-from helpers import tiny_experiment
 from lth_utils import LotteryError, Recipe, jobs, tables
 from lth_utils.files import atomic_file, atomic_folder, sweep
 from lth_utils.jobs import Job, jobs_of, with_ancestors

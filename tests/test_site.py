@@ -49,7 +49,7 @@ class Reader:
         self.context = browser.new_context(viewport=WIDE)
         self.context.route("**/*", self._route)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(120_000)  # a busy machine is no fault
         self.page.on("pageerror", lambda error: self._note(f"error: {error}"))
         self.page.on("console", self._console)
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
+from helpers import RATES, few_digits, tiny_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lth_utils as lth
-from helpers import RATES, few_digits, tiny_net
 from lth_utils import LotteryError, Recipe, Ticket
 from lth_utils.tickets import oneshot_masks
 

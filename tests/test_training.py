@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from helpers import few_digits
 
 import lth_utils as lth
-from helpers import few_digits
 from lth_utils import LotteryError, Point, Recipe, Training
 from lth_utils.training import batches
 
