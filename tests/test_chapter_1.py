@@ -17,6 +17,9 @@ from torch import nn
 
 import lth_utils as lth
 
+# Torch says so once, at the first sparse matrix.
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR")
+
 NAME = "notebooks/01-what-is-pruning"
 FIGURES = (
     "histogram",
@@ -169,7 +172,6 @@ def test_nothing_is_lost_in_the_bitmask(weights):
         assert torch.equal(back.view_as(weight), weight)
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR")
 def test_what_is_timed_is_lenet():
     digits = lth.load("mnist-small")
     net = lth.masked(lth.LeNet(seed=3))
