@@ -23,7 +23,9 @@ def say(text: str) -> None:
     >>> say("The ticket keeps 21.1 % of the weights and answers 96.4 % right.")
     The ticket keeps 21.1 % of the weights and answers 96.4 % right.
     """
-    print(textwrap.fill(text, 72))
+    # A number and its unit stay on one line.
+    joined = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    print(textwrap.fill(joined, 72).replace("\N{NO-BREAK SPACE}", " "))
 
 
 def glue(name: str, value: Any) -> None:

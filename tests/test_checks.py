@@ -127,6 +127,11 @@ def test_say_wraps_a_sentence(capsys):
     assert max(map(len, lines)) <= 72
 
 
+def test_say_keeps_a_number_and_its_unit_on_one_line(capsys):
+    say("x" * 70 + " 5 %")
+    assert capsys.readouterr().out == "x" * 70 + "\n5 %\n"
+
+
 @pytest.mark.parametrize("name", ["", " ", "a:b", 3])
 def test_a_name_that_a_page_cannot_cite_is_refused(name):
     with pytest.raises(LotteryError, match="cannot name a glued value"):
