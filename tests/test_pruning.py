@@ -152,7 +152,7 @@ def test_keeping_more_than_are_alive():
 
 def test_random_scores_do_not_depend_on_the_order_of_layers():
     masks = lth.masks_of(lth.masked(tiny_net()))
-    backwards = Masks({name: masks[name] for name in reversed(masks)})
+    backwards = Masks({name: masks[name] for name in reversed(list(masks))})
     scores = lth.random_scores(masks, seed=1)
     again = lth.random_scores(backwards, seed=1)
     assert all(torch.equal(scores[name], again[name]) for name in masks)
