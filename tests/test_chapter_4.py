@@ -126,7 +126,7 @@ def test_cutting_a_record_short_keeps_what_came_before(chapter, tables):
     short = recorded[recorded["iteration"] <= 1000]
     gaps = accuracy(short, "ticket", 7) - accuracy(short, "reinit", 7)
     told = " ".join(printed(chapter, "haste-say").split())
-    assert f"At 21.1 %: {gaps.mean():.2f} points after 1,000 iterations" in told
+    assert f"At 21.1 %, n = 5: {gaps.mean():.2f} points after 1,000 iterations" in told
 
 
 # The claims
