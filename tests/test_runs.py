@@ -102,8 +102,10 @@ def test_every_arm_trains_on_the_same_batches(undisturbed, monkeypatch):
     monkeypatch.setattr(
         jobs,
         "train",
-        lambda net, data, recipe, seed, round, device: seen.append((seed, round))
-        or lth.Training([lth.Point(1, "validation", 0.0, 0.0)]),
+        lambda net, data, recipe, seed, round, device: (
+            seen.append((seed, round))
+            or lth.Training([lth.Point(1, "validation", 0.0, 0.0)])
+        ),
     )
     store, _ = stored(jobs_of(TINY))
     for job in jobs_of(TINY):
@@ -352,9 +354,13 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path):
 )
 @pytest.mark.parametrize("opened", [atomic_file, atomic_folder])
 def test_a_refused_write_leaves_nothing(tmp_path, opened, number, words):
-    with pytest.raises(LotteryError, match=words), opened(tmp_path / "x") as temporary:
-        assert temporary.exists()
-        raise OSError(number, "as the system says")
+    def write() -> None:
+        with opened(tmp_path / "x") as temporary:
+            assert temporary.exists()
+            raise OSError(number, "as the system says")
+
+    with pytest.raises(LotteryError, match=words):
+        write()
     assert list(tmp_path.iterdir()) == []
 
 

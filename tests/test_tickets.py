@@ -1,6 +1,7 @@
 """Tickets: found, saved, rebuilt; the controls differ in one thing only."""
 
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def same(a, b):
 def test_a_ticket_a_round_on_the_ladder(found):
     ladder = lth.densities(lth.masked(lth.LeNet()), RATES, "layer-wise", 3)
     assert [ticket.masks.density for ticket in found] == ladder[1:]
-    for older, newer in zip(found, found[1:], strict=False):
+    for older, newer in pairwise(found):
         for name, mask in newer.masks.items():
             assert torch.all(older.masks[name][mask])
 
@@ -89,10 +90,7 @@ def test_round_trip(tmp_path_factory, seed, density):
     masks = lth.keep(
         lth.magnitudes(net),
         lth.masks_of(net),
-        {
-            (name,): round(density * n)
-            for name, n in lth.masks_of(net).counts().items()
-        },
+        {(name,): round(density * n) for name, n in lth.masks_of(net).counts().items()},
     )
     ticket = Ticket("tiny", seed, masks, lth.snapshot(net), {"density": density})
     folder = tmp_path_factory.mktemp("ticket")
@@ -116,7 +114,9 @@ def test_saving_over_an_older_ticket(found, tmp_path):
 
 
 def test_reinit_draws_anew_from_the_same_gaussians(found):
-    seeds = {lth.reinit_seed(4, round, control) for round in (1, 2) for control in (0, 1)}
+    seeds = {
+        lth.reinit_seed(4, round, control) for round in (1, 2) for control in (0, 1)
+    }
     assert len(seeds) == 4
     fresh = lth.from_seed("lenet", seeds.pop(), found[2].masks)
     assert fresh.masks == found[2].masks
@@ -149,8 +149,11 @@ def test_oneshot_goes_as_deep_as_the_ladder(scope):
 
 
 def damage(folder):
-    yield "half a file", lambda: (folder / "tensors.safetensors").write_bytes(
-        (folder / "tensors.safetensors").read_bytes()[:1000]
+    yield (
+        "half a file",
+        lambda: (folder / "tensors.safetensors").write_bytes(
+            (folder / "tensors.safetensors").read_bytes()[:1000]
+        ),
     )
     yield "no page", lambda: (folder / "ticket.json").unlink()
     yield "no JSON", lambda: (folder / "ticket.json").write_text("{")
