@@ -110,7 +110,7 @@ def _execute(root: Path, name: str, profile: str, folder: Path) -> NotebookNode:
             cwd=folder,
             progress_bar=False,
             stderr_file=sys.stderr,
-            extra_arguments=["--log-level=ERROR"],
+            extra_arguments=["--log-level=CRITICAL"],
         )
     except PapermillExecutionError as error:
         raise LotteryError(_failure(root, name, error)) from error
