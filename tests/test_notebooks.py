@@ -52,8 +52,10 @@ def test_its_slider_needs_no_kernel_and_no_network(chapter):
     sliders = [html for html in shown(chapter, "text/html") if "lth-explore" in html]
     assert sliders
     for slider in sliders:
-        addresses = set(re.findall(r"https?://[^\s\"'<]+", slider))
-        assert not addresses
+        # A picture in an <img> may fetch nothing: the addresses inside an
+        # SVG are only the names of its vocabularies.
+        page = re.sub(r'"data:image/[^"]*"', '""', slider)
+        assert not re.findall(r"https?://[^\s\"'<]+", page)
         assert 'type="range"' in slider
 
 
@@ -89,8 +91,8 @@ def test_the_reference_holds_every_public_name(site):
 
 
 def test_nothing_was_written_among_the_sources(executed):
-    before = {path.name for path in (ROOT / "notebooks").iterdir()}
     for name in chapters():
         executed(name)
+    found = {path.name for path in (ROOT / "notebooks").glob("[!.]*")}
     allowed = {Path(name).name + ".ipynb" for name in chapters()}
-    assert before <= allowed | {"assignments", "ruff.toml", ".ipynb_checkpoints"}
+    assert found == allowed | {"assignments", "ruff.toml"}
