@@ -123,7 +123,7 @@ def test_two_hidden_units_can_express_xor(chapter):
 
 
 def test_the_rounds_go_down_the_papers_ladder(chapter):
-    lines = [numbers(line) for line in printed(chapter, "run-rounds").splitlines()]
+    lines = [numbers(line) for line in printed(chapter, "rounds-told").splitlines()]
     rates = {"fc": 0.2, "output": 0.1}
     ladder = lth.densities(lth.masked(lth.LeNet()), rates, "layer-wise", 10)
     assert [line[0] for line in lines] == list(range(11))
@@ -134,7 +134,7 @@ def test_the_rounds_go_down_the_papers_ladder(chapter):
 
 def test_the_slider_has_every_round(chapter):
     (slider,) = shown(chapter, "text/html", "slider")
-    rounds = printed(chapter, "run-rounds").splitlines()
+    rounds = printed(chapter, "rounds-told").splitlines()
     for line in rounds:
         number, density, accuracy = re.findall(r"\d[\d.]*", line)
         assert f"Round {number}: {density} % of the weights are left, " in slider
