@@ -34,6 +34,7 @@ class Look(NamedTuple):
 STYLE = {
     "dense": Look("dense", "#000000", "", (5, 2)),
     "ticket": Look("ticket (iterative)", "#0072B2", "o", ()),
+    "continuing": Look("never reset", "#999999", "<", (2, 1)),
     "continued": Look("continued", "#56B4E9", "^", (4, 1.5)),
     "oneshot": Look("one-shot", "#009E73", "s", (6, 1.5, 1.5, 1.5)),
     "oneshot-reinit": Look("one-shot, reinit", "#E69F00", "D", (1.5, 1)),

@@ -12,7 +12,7 @@ from lth_utils.recipes import Recipe
 from lth_utils.seeds import check_seed
 from lth_utils.words import ARMS, DATASETS, NETWORKS, SCALINGS, SCOPES
 
-CHAINS = ("ticket", "continued")  # each round starts from the one before
+CHAINS = ("ticket", "continuing")  # each round starts from the one before
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ _LENET_QUICK = Experiment(
     pruning=PRUNING["lenet"],
     rounds=15,
     seeds=(0, 1, 2),
-    arms=tuple(arm for arm in ARMS if arm != "continued"),
+    arms=tuple(arm for arm in ARMS if not arm.startswith("continu")),
     control_rounds=(7, 11, 15),
 )
 _LENET_LAPTOP = replace(
@@ -134,7 +134,7 @@ _LENET_LAPTOP = replace(
     recipe=Recipe(lr=1.2e-3, iterations=4000, evaluate_every=100),
     rounds=20,
     seeds=(0, 1, 2, 3, 4),
-    arms=ARMS,
+    arms=tuple(arm for arm in ARMS if arm != "continuing"),
     control_rounds=None,
     curve_rounds=(0, 3, 7, 12, 15, 18),
 )
@@ -142,6 +142,7 @@ _LENET_PAPER = replace(
     _LENET_LAPTOP,
     profile="paper",
     recipe=Recipe(lr=1.2e-3, iterations=50_000, evaluate_every=100),
+    control_rounds=(3, 7, 11, 15, 18, 20),
     controls={"reinit": 3, "oneshot-reinit": 3},
 )
 _CONV2_QUICK = Experiment(

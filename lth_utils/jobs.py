@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lth_utils import tickets
+from lth_utils import sparse, tickets
 from lth_utils.data import Dataset, load
 from lth_utils.experiments import CHAINS, Experiment, Pruning
 from lth_utils.masks import Masks, State, masked, rewind, snapshot
@@ -23,7 +23,6 @@ from lth_utils.recipes import Recipe
 from lth_utils.tickets import Ticket
 from lth_utils.training import Point, train
 
-ENGINE = "autograd"
 # The files whose code decides a result's bits (floors 0 to 2, and this one).
 _SOURCES = (
     "data",
@@ -33,6 +32,10 @@ _SOURCES = (
     "masks",
     "seeds",
     "recipes",
+    "engines",
+    "mlp",
+    "kernels",
+    "sparse",
     "pruning",
     "training",
     "tickets",
@@ -79,10 +82,10 @@ class Job:
         dense = replace(self, arm="dense", control=0, round=0)
         if self.arm.startswith("oneshot"):
             return dense
-        if self.arm == "continued":
-            return replace(self, round=self.round - 1) if self.round > 1 else dense
-        before = self.round - 1 if self.arm == "ticket" else self.round
-        return replace(self, arm="ticket", control=0, round=before) if before else dense
+        chain = "continuing" if self.arm.startswith("continu") else "ticket"
+        pruned = self.arm in (*CHAINS, "continued")  # the others share its masks
+        before = self.round - 1 if pruned else self.round
+        return replace(self, arm=chain, control=0, round=before) if before else dense
 
     def key(self, environment: Mapping[str, str]) -> str:
         """The name of its place in the store."""
@@ -98,8 +101,8 @@ class Result:
         masks: The structure that was trained.
         init_seed: Draws the weights it started from.
         curve: Its evaluations.
-        weights: The trained weights (dense, ticket); for "continued", those
-            from which training goes on in the next round; else empty.
+        weights: The trained weights of an arm that others start from (dense
+            and the chains); else empty.
         seconds: The time it took.
     """
 
@@ -151,9 +154,15 @@ def environment(data: Dataset, device: torch.device) -> dict[str, str]:
         "data": data.digest,
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
-        "engine": ENGINE,
+        "engine": engine(device),
         "source": source_hash(),
     }
+
+
+def engine(device: torch.device) -> str:
+    """The paths that trainings on `device` take."""
+    version = sparse.numba_version() if device.type == "cpu" else None
+    return "autograd, mlp" + (f", sparse (numba {version})" if version else "")
 
 
 @cache
@@ -193,10 +202,10 @@ def perform(job: Job, parent: Result | None, device: torch.device) -> Result:
     """
     started = time.perf_counter()
     data = resident(job.data, job.scaling, device)
-    ticket, onward = _start(job, parent, data, device)
+    ticket = _start(job, parent)
     net = ticket.build()
     training = train(net, data, job.recipe, job.seed, job.round, device)
-    weights = snapshot(net) if job.arm in ("dense", "ticket") else onward
+    weights = snapshot(net) if job.arm in ("dense", *CHAINS) else {}
     seconds = time.perf_counter() - started
     return Result(ticket.masks, ticket.seed, training.curve, weights, seconds)
 
@@ -207,32 +216,25 @@ def resident(name: str, scaling: str, device: torch.device) -> Dataset:
     return load(name, scaling).to(device)
 
 
-def _start(
-    job: Job, parent: Result | None, data: Dataset, device: torch.device
-) -> tuple[Ticket, State]:
-    """Return where the job starts, and weights for the next round's job."""
-    seed, masks, onward = job.seed, None, {}
+def _start(job: Job, parent: Result | None) -> Ticket:
+    """Return the structure and the values that the job trains."""
+    seed, masks, init = job.seed, None, None
     if parent is not None:
         masks = parent.masks
-    if parent is not None and job.arm in ("ticket", "continued"):
-        net = trained(job, parent)
-        if job.arm == "continued" and job.round > 1:
-            # Here the chain's own training of the round before is done.
-            once = replace(job.recipe, evaluate_every=job.recipe.iterations)
-            train(net, data, once, seed, job.round - 1, device)
-        masks = prune(net, job.pruning.rates, scope=job.pruning.scope)
-        rewind(net, snapshot(net), masks)
-        onward = snapshot(net) if job.arm == "continued" else {}
-    elif parent is not None and job.arm.startswith("oneshot"):
         net = trained(job, parent)
         rates, scope = job.pruning.rates, job.pruning.scope
+    if job.arm in (*CHAINS, "continued"):
+        masks = prune(net, rates, scope=scope)
+        init = snapshot(net) if job.arm == "continuing" else None
+    elif job.arm.startswith("oneshot"):
         masks = tickets.oneshot_masks(net, rates, scope, job.round)
     elif masks is not None and job.arm == "random":
         masks = tickets.random_masks(masks, seed, job.round, job.control)
     if job.arm.endswith("reinit"):
         seed = tickets.reinit_seed(seed, job.round, job.control)
     made = {"arm": job.arm, "round": job.round, "control": job.control}
-    return tickets.from_seed(job.network, seed, masks, **made), onward
+    ticket = tickets.from_seed(job.network, seed, masks, **made)
+    return replace(ticket, init=init) if init else ticket
 
 
 def trained(job: Job, result: Result) -> nn.Module:

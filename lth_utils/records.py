@@ -165,6 +165,5 @@ def _versions() -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": numpy.__version__,
         "pandas": pandas.__version__,
-        "engine": jobs.ENGINE,
         "source": jobs.source_hash(),
     }

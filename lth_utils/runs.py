@@ -214,6 +214,7 @@ def table_of(
         "data_sha256": store.environment["data"],
         "profile": chosen.profile,
         "device": store.environment["device"],
+        "engine": store.environment["engine"],
         "training_seconds": round(sum(result.seconds for result in results.values())),
     }
     return table

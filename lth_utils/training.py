@@ -5,7 +5,7 @@ where the validation loss was least (paper, section 2).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lth_utils import sparse
 from lth_utils.data import Dataset, Split
+from lth_utils.engines import Autograd, Engine
 from lth_utils.errors import LotteryError, choose
 from lth_utils.masks import State, snapshot
+from lth_utils.mlp import MLP, linear_layers, mask_of
 from lth_utils.recipes import Recipe
 from lth_utils.seeds import check_seed, seed_of
 from lth_utils.words import SPLITS
@@ -112,24 +115,39 @@ def train(
     """
     check_seed(seed)
     place = torch.device(device) if device is not None else best_device()
-    net.to(place).train()
+    net.to(place)
     data = data.to(place)
     dtype = next(net.parameters()).dtype
-    optimizer = _optimizer(net, recipe)
+    engine = engine_for(net, recipe)
     kept = snapshot(net) if keep_at == 0 else {}
     curve: list[Point] = []
     order = batches(len(data.train.labels), recipe, seed, round)
     for iteration, batch in enumerate(order, start=1):
         index = batch.to(place)
-        optimizer.zero_grad(set_to_none=True)
-        outputs = net(data.scale(data.train.images[index], dtype))
-        F.cross_entropy(outputs, data.train.labels[index]).backward()
-        optimizer.step()
+        images = data.train.images.index_select(0, index)  # 10 times as fast as [index]
+        labels = data.train.labels.index_select(0, index)
+        engine.step(data.scale(images, dtype), labels)
         if iteration == keep_at:
+            engine.write()
             kept = snapshot(net)
         if iteration % recipe.evaluate_every == 0 or iteration == recipe.iterations:
-            curve += _evaluations(net, data, iteration, recipe)
+            curve += _evaluations(engine, data, dtype, iteration, recipe)
+    engine.write()
     return Training(curve, kept)
+
+
+def engine_for(net: nn.Module, recipe: Recipe) -> Engine:
+    """Return the fastest engine for `net`, where it is now."""
+    layers = linear_layers(net)
+    if layers is None:
+        return Autograd(net, recipe)
+    masks = [mask_of(layer) for layer in layers]
+    alive = sum(int(mask.sum()) for mask in masks)
+    density = alive / sum(mask.numel() for mask in masks)
+    on_cpu = layers[0].weight.device.type == "cpu"
+    if on_cpu and density < sparse.CROSSOVER and sparse.numba_version():
+        return sparse.Sparse(layers, recipe)
+    return MLP(layers, recipe)
 
 
 def batches(images: int, recipe: Recipe, seed: int, round: int) -> Iterator[Tensor]:
@@ -152,24 +170,13 @@ def batches(images: int, recipe: Recipe, seed: int, round: int) -> Iterator[Tens
         yield order[position * recipe.batch_size :][: recipe.batch_size]
 
 
-def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    # Fused: one pass over memory, and no slow path for the zeros of pruned
-    # weights' moments, where the stock Adam takes 2.6 times as long.
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(net.parameters(), lr=recipe.lr, fused=True)
-    return torch.optim.SGD(
-        net.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-
-
 def _evaluations(
-    net: nn.Module, data: Dataset, iteration: int, recipe: Recipe
+    engine: Engine, data: Dataset, dtype: torch.dtype, iteration: int, recipe: Recipe
 ) -> list[Point]:
-    points = [Point(iteration, split, *evaluate(net, data, split)) for split in SPLITS]
+    points = [
+        Point(iteration, split, *_measure(engine.scores, data, dtype, split))
+        for split in SPLITS
+    ]
     if not all(math.isfinite(point.loss) for point in points):
         raise LotteryError(
             f"Training diverged: the loss at iteration {iteration} is no finite"
@@ -178,7 +185,6 @@ def _evaluations(
     return points
 
 
-@torch.no_grad()
 def evaluate(net: nn.Module, data: Dataset, split: str = "test") -> tuple[float, float]:
     """Return the mean loss (nats) and the accuracy (a fraction) on a split.
 
@@ -186,21 +192,29 @@ def evaluate(net: nn.Module, data: Dataset, split: str = "test") -> tuple[float,
     uses its running statistics; the network's mode is restored afterwards.
     """
     parameter = next(net.parameters())
-    data = data.to(parameter.device)
-    sample = _sample(data, split)
     was_training = net.training
     net.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=parameter.device)
-    right = torch.zeros((), dtype=torch.int64, device=parameter.device)
+    measured = _measure(net, data.to(parameter.device), parameter.dtype, split)
+    net.train(was_training)
+    return measured
+
+
+@torch.no_grad()
+def _measure(
+    scores: Callable[[Tensor], Tensor], data: Dataset, dtype: torch.dtype, split: str
+) -> tuple[float, float]:
+    """Return mean loss and accuracy of what maps a scaled batch to scores."""
+    sample = _sample(data, split)
+    loss = torch.zeros((), dtype=torch.float64, device=data.device)
+    right = torch.zeros((), dtype=torch.int64, device=data.device)
     for x, y in zip(
         sample.images.split(EVALUATION_BATCH),
         sample.labels.split(EVALUATION_BATCH),
         strict=True,
     ):
-        outputs = net(data.scale(x, parameter.dtype))
+        outputs = scores(data.scale(x, dtype))
         loss += F.cross_entropy(outputs, y, reduction="sum")
         right += (outputs.argmax(1) == y).sum()
-    net.train(was_training)
     images = len(sample.labels)
     return loss.item() / images, right.item() / images
 

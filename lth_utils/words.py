@@ -14,8 +14,9 @@ SCORES = ("magnitude", "random", "initial")
 # How a network got its structure and its initial weights:
 #   dense           every weight, trained once (round 0)
 #   ticket          iterative magnitude pruning, reset to theta_0 each round
-#   continued       iterative, training continued between prunings, reset once
-#                   at the end (strategy 2 of the paper's appendix B)
+#   continuing      iterative, training continued between prunings, never reset
+#   continued       the masks found so, reset once at the end (strategy 2 of
+#                   the paper's appendix B)
 #   oneshot         pruned once, after round 0, to the ticket's layer counts
 #   oneshot-reinit  that mask with freshly drawn weights
 #   reinit          the ticket's mask with freshly drawn weights
@@ -23,6 +24,7 @@ SCORES = ("magnitude", "random", "initial")
 ARMS = (
     "dense",
     "ticket",
+    "continuing",
     "continued",
     "oneshot",
     "oneshot-reinit",

@@ -1,0 +1,205 @@
+"""Every engine does autograd's arithmetic, and the right one is chosen."""
+
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import lth_utils as lth
+from lth_utils import sparse, training
+from lth_utils.engines import Autograd, Engine
+from lth_utils.mlp import MLP, linear_layers
+from lth_utils.recipes import Recipe
+from lth_utils.sparse import Sparse
+from lth_utils.training import batches, engine_for
+
+DATA = lth.load("mnist-small")
+ADAM = Recipe(iterations=300)
+SGD = Recipe(0.05, 300, "sgd", momentum=0.9, weight_decay=1e-3)
+
+
+def masked_lenet(
+    masks: dict[str, torch.Tensor] | None = None,
+    dtype: torch.dtype = torch.float64,
+    hidden: tuple[int, int] = (300, 100),
+) -> nn.Module:
+    net = lth.masked(lth.LeNet(0, hidden).to(dtype))
+    if masks is not None:
+        lth.apply_masks(net, masks)
+    return net
+
+
+def random_masks(net: nn.Module, density: float, seed: int = 0) -> lth.Masks:
+    whole = lth.Masks.ones(net)
+    counts = {(name,): round(density * m.numel()) for name, m in whole.items()}
+    return lth.keep(lth.random_scores(whole, seed), whole, counts)
+
+
+def autograd(net: nn.Module, recipe: Recipe) -> Engine:
+    return Autograd(net, recipe)
+
+
+def mlp(net: nn.Module, recipe: Recipe) -> Engine:
+    layers = linear_layers(net)
+    assert layers is not None
+    return MLP(layers, recipe)
+
+
+def sparsely(net: nn.Module, recipe: Recipe) -> Engine:
+    layers = linear_layers(net)
+    assert layers is not None
+    return Sparse(layers, recipe)
+
+
+FAST = {"mlp": mlp, "sparse": sparsely}
+
+
+def after(make, net: nn.Module, recipe: Recipe, steps: int, size: int = 60):
+    """Train `net` for some steps; return its state and its scores."""
+    engine = make(net, recipe)
+    order = batches(len(DATA.train.labels), Recipe(batch_size=size), 0, 0)
+    dtype = next(net.parameters()).dtype
+    for _, index in zip(range(steps), order, strict=False):
+        x = DATA.scale(DATA.train.images[index], dtype)
+        engine.step(x, DATA.train.labels[index])
+    engine.write()
+    with torch.no_grad():
+        scores = engine.scores(DATA.scale(DATA.test.images[:130], dtype))
+    return lth.snapshot(net), scores
+
+
+def largest_difference(ours, reference) -> float:
+    (state, scores), (their_state, their_scores) = ours, reference
+    apart = [(state[name] - their_state[name]).abs().max().item() for name in state]
+    return max([*apart, (scores - their_scores).abs().max().item()])
+
+
+@pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
+@pytest.mark.parametrize("density", [1.0, 0.21, 0.012])
+@pytest.mark.parametrize("fast", FAST)
+def test_three_hundred_steps_are_autograds(fast, density, recipe):
+    masks = random_masks(masked_lenet(), density)
+    reference = after(autograd, masked_lenet(masks), recipe, 300)
+    ours = after(FAST[fast], masked_lenet(masks), recipe, 300)
+    assert largest_difference(ours, reference) <= 1e-10
+
+
+@st.composite
+def odd_masks(draw) -> dict[str, torch.Tensor]:
+    """Masks of a small net: any density, and dead rows, columns and layers."""
+    net = masked_lenet(hidden=(13, 7))
+    masks = {}
+    for name, whole in lth.Masks.ones(net).items():
+        density = draw(st.sampled_from([0.0, 0.02, 0.3, 1.0]))
+        generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+        mask = torch.rand(whole.shape, generator=generator) < density
+        for axis, length in enumerate(mask.shape):
+            dead = draw(st.lists(st.integers(0, length - 1), max_size=4))
+            mask.index_fill_(axis, torch.tensor(dead, dtype=torch.int64), False)
+        masks[name] = mask
+    return masks
+
+
+@pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
+@pytest.mark.parametrize("fast", FAST)
+@settings(max_examples=25, deadline=None)
+@given(masks=odd_masks(), size=st.sampled_from([1, 7, 60, 64, 65, 130]))
+def test_a_step_is_autograds_whatever_the_mask_and_the_batch(fast, recipe, masks, size):
+    small = {"hidden": (13, 7)}
+    reference = after(autograd, masked_lenet(masks, **small), recipe, 3, size)
+    ours = after(FAST[fast], masked_lenet(masks, **small), recipe, 3, size)
+    assert largest_difference(ours, reference) <= 1e-10
+    for name, mask in masks.items():
+        assert ours[0][name][~mask].eq(0).all()
+
+
+@pytest.mark.parametrize("fast", FAST)
+def test_three_rounds_find_autograds_masks(fast, monkeypatch):
+    def found():
+        return lth.find_ticket(
+            lambda seed: lth.LeNet(seed, hidden=(30, 20)).double(),
+            DATA,
+            Recipe(iterations=100),
+            {"fc": 0.5, "output": 0.2},
+            rounds=3,
+        )
+
+    monkeypatch.setattr(training, "engine_for", FAST[fast])
+    ours = found()
+    monkeypatch.setattr(training, "engine_for", autograd)
+    for mine, theirs in zip(ours, found(), strict=True):
+        assert mine.masks == theirs.masks
+
+
+def test_a_run_with_a_fast_engine_differs_less_than_seeds_do(monkeypatch):
+    """In float32 the trajectories part, the accuracies do not."""
+
+    def accuracies(make) -> torch.Tensor:
+        monkeypatch.setattr(training, "engine_for", make)
+        found = []
+        for seed in range(3):
+            net = lth.masked(lth.LeNet(seed))
+            lth.apply_masks(net, random_masks(net, 0.2, seed))
+            curve = lth.train(net, DATA, Recipe(iterations=300), seed)
+            found.append(curve.at(300).accuracy)
+        return torch.tensor(found)
+
+    reference = accuracies(autograd)
+    spread = reference.max() - reference.min()
+    for make in FAST.values():
+        assert (accuracies(make).mean() - reference.mean()).abs() <= spread
+
+
+def test_the_engine_is_chosen_by_network_and_density():
+    net = masked_lenet()
+    assert isinstance(engine_for(net, ADAM), MLP)
+    assert isinstance(engine_for(lth.LeNet(), ADAM), MLP)
+    lth.apply_masks(net, random_masks(net, sparse.CROSSOVER - 0.01))
+    assert isinstance(engine_for(net, ADAM), Sparse)
+    assert isinstance(engine_for(lth.masked(lth.Conv2()), ADAM), Autograd)
+
+
+def test_a_lenet_that_someone_changed_goes_the_generic_way():
+    class Other(lth.LeNet):
+        pass
+
+    hooked, frozen, swapped = lth.LeNet(), lth.LeNet(), lth.LeNet()
+    hooked.fc1.register_forward_hook(lambda *_: None)
+    frozen.fc1.requires_grad_(False)
+    swapped.fc1 = nn.Sequential(swapped.fc1)  # type: ignore[assignment]
+    for net in (Other(), hooked, frozen, swapped):
+        assert isinstance(engine_for(net, ADAM), Autograd)
+
+
+def test_without_numba_everything_works_and_says_so_once(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    sparse.numba_version.cache_clear()
+    net = masked_lenet()
+    lth.apply_masks(net, random_masks(net, 0.1))
+    try:
+        with pytest.warns(UserWarning, match="Numba cannot be used.*pip install numba"):
+            assert isinstance(engine_for(net, ADAM), MLP)
+        assert isinstance(engine_for(net, ADAM), MLP)  # and no second warning
+    finally:
+        sparse.numba_version.cache_clear()
+
+
+@pytest.mark.parametrize("density", [1.0, 0.1])
+def test_a_diverging_loss_is_found_on_the_fast_paths_too(density):
+    net = masked_lenet(dtype=torch.float32)
+    lth.apply_masks(net, random_masks(net, density))
+    recipe = Recipe(1e30, 50, "sgd", momentum=0.9, evaluate_every=10)
+    with pytest.raises(lth.LotteryError, match="Lower the learning rate"):
+        lth.train(net, DATA, recipe)
+
+
+def test_weights_are_kept_at_the_asked_iteration_on_the_sparse_path():
+    masks = random_masks(masked_lenet(), 0.1)
+    whole = masked_lenet(masks)
+    kept = lth.train(whole, DATA, Recipe(iterations=20), keep_at=10).kept
+    short = masked_lenet(masks)
+    lth.train(short, DATA, Recipe(iterations=10))
+    assert all(torch.equal(kept[k], v) for k, v in lth.snapshot(short).items())
