@@ -115,16 +115,19 @@ def test_every_arm_trains_on_the_same_batches(undisturbed, monkeypatch):
     assert seen == [(0, 3)] * 5
 
 
-def test_strategy_2_resets_only_its_evaluation(undisturbed, monkeypatch):
+def test_strategy_2_prunes_what_was_trained_on_and_resets_once(
+    undisturbed, monkeypatch
+):
     use(monkeypatch, undisturbed[0])
-    table = undisturbed[1]
-    curves = {
-        (arm, round): rows[["iteration", "split", "loss"]].to_numpy().tolist()
-        for (arm, round), rows in table.groupby(["arm", "round"])
-    }
-    # Both strategies prune the same dense network, and reset it, in round 1.
-    assert curves["continued", 1] == curves["ticket", 1]
-    assert curves["continued", 2] != curves["ticket", 2]
+    store, _ = stored(jobs_of(TINY))
+    (twice,) = [j for j in jobs_of(TINY) if (j.arm, j.round) == ("continued", 2)]
+    chain = twice.parent()
+    assert (chain.arm, chain.round) == ("continuing", 1)
+    assert chain.parent().arm == replace(twice, round=1).parent().arm == "dense"
+    net = jobs.trained(chain, store.read(chain))
+    assert store.read(twice).masks == lth.prune(net, TINY.pruning.rates)
+    start = lth.ticket(TINY, arm="continued", round=2).init
+    assert all(torch.equal(start[k], v) for k, v in lth.snapshot(lth.LeNet(0)).items())
 
 
 def test_kept_weights_give_the_kept_accuracy(undisturbed, monkeypatch):
