@@ -15,13 +15,14 @@ from torch import nn
 
 from lth_utils import sparse, tickets
 from lth_utils.data import Dataset, load
-from lth_utils.experiments import CHAINS, Experiment, Pruning
+from lth_utils.experiments import CHAINS, Plan, Pruning
 from lth_utils.masks import Masks, State, masked, rewind, snapshot
 from lth_utils.models import network
 from lth_utils.pruning import prune
 from lth_utils.recipes import Recipe
 from lth_utils.tickets import Ticket
 from lth_utils.training import Point, train
+from lth_utils.words import CONTROLS
 
 # The files whose code decides a result's bits (floors 0 to 2, and this one).
 _SOURCES = (
@@ -113,18 +114,19 @@ class Result:
     seconds: float
 
 
-def jobs_of(experiment: Experiment) -> list[Job]:
-    """Return an experiment's trainings, in the order of its arms."""
+def jobs_of(plan: Plan) -> list[Job]:
+    """Return the trainings of an experiment, or of all parts of a study."""
     return [
         Job(
-            experiment.network,
-            experiment.data,
-            experiment.scaling,
-            experiment.recipe,
-            experiment.pruning,
+            part.network,
+            part.data,
+            part.scaling,
+            part.recipe,
+            part.pruning,
             *training,
         )
-        for training in experiment.trainings()
+        for part in plan.parts
+        for training in part.trainings()
     ]
 
 
@@ -202,7 +204,7 @@ def perform(job: Job, parent: Result | None, device: torch.device) -> Result:
     """
     started = time.perf_counter()
     data = resident(job.data, job.scaling, device)
-    ticket = _start(job, parent)
+    ticket = start(job, parent)
     net = ticket.build()
     training = train(net, data, job.recipe, job.seed, job.round, device)
     weights = snapshot(net) if job.arm in ("dense", *CHAINS) else {}
@@ -216,25 +218,34 @@ def resident(name: str, scaling: str, device: torch.device) -> Dataset:
     return load(name, scaling).to(device)
 
 
-def _start(job: Job, parent: Result | None) -> Ticket:
-    """Return the structure and the values that the job trains."""
-    seed, masks, init = job.seed, None, None
-    if parent is not None:
-        masks = parent.masks
-        net = trained(job, parent)
-        rates, scope = job.pruning.rates, job.pruning.scope
-    if job.arm in (*CHAINS, "continued"):
-        masks = prune(net, rates, scope=scope)
-        init = snapshot(net) if job.arm == "continuing" else None
-    elif job.arm.startswith("oneshot"):
+def start(job: Job, parent: Result | None) -> Ticket:
+    """Return the structure and the values that the job trains.
+
+    Args:
+        job: The training.
+        parent: The outcome of `job.parent()`.
+    """
+    made: dict[str, Any] = {
+        "arm": job.arm,
+        "round": job.round,
+        "control": job.control,
+    }
+    if parent is None:
+        return tickets.from_seed(job.network, job.seed, **made)
+    if job.arm in CONTROLS:
+        base = tickets.from_seed(job.network, job.seed, parent.masks)
+        return tickets.control(base, job.arm, job.round, job.control)
+    net, seed = trained(job, parent), job.seed
+    rates, scope = job.pruning.rates, job.pruning.scope
+    if job.arm.startswith("oneshot"):
         masks = tickets.oneshot_masks(net, rates, scope, job.round)
-    elif masks is not None and job.arm == "random":
-        masks = tickets.random_masks(masks, seed, job.round, job.control)
-    if job.arm.endswith("reinit"):
+    else:
+        masks = prune(net, rates, scope=scope)
+    if job.arm == "oneshot-reinit":
         seed = tickets.reinit_seed(seed, job.round, job.control)
-    made = {"arm": job.arm, "round": job.round, "control": job.control}
     ticket = tickets.from_seed(job.network, seed, masks, **made)
-    return replace(ticket, init=init) if init else ticket
+    # Only a chain that is never reset goes on from where it was.
+    return replace(ticket, init=snapshot(net)) if job.arm == "continuing" else ticket
 
 
 def trained(job: Job, result: Result) -> nn.Module:

@@ -20,7 +20,22 @@ SCORES = ("magnitude", "random", "initial")
 #   oneshot         pruned once, after round 0, to the ticket's layer counts
 #   oneshot-reinit  that mask with freshly drawn weights
 #   reinit          the ticket's mask with freshly drawn weights
+#   resample        the ticket's mask with values drawn from its own survivors
+#   noise-S         theta_0 plus noise of S initial standard deviations
 #   random          theta_0 with a random mask of the ticket's layer counts
+#   same-fan-in     likewise, and each unit keeps its number of inputs
+#   same-fan-out    likewise, and each input keeps its number of units
+#   initial         theta_0, keeping the largest initial values
+NOISES = ("noise-0.5", "noise-1", "noise-2", "noise-3")
+CONTROLS = (
+    "reinit",
+    "resample",
+    *NOISES,
+    "random",
+    "same-fan-in",
+    "same-fan-out",
+    "initial",
+)
 ARMS = (
     "dense",
     "ticket",
@@ -28,6 +43,5 @@ ARMS = (
     "continued",
     "oneshot",
     "oneshot-reinit",
-    "reinit",
-    "random",
+    *CONTROLS,
 )

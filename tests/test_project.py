@@ -34,7 +34,17 @@ FLOORS = [
     | {"models", "masks", "recipes", "bundles"},
     {"pruning", "training", "engines", "mlp", "kernels", "sparse"},
     {"tickets"},
-    {"experiments", "tables", "jobs", "store", "workers", "runs", "records"},
+    {
+        "experiments",
+        "catalogue",
+        "pairs",
+        "tables",
+        "jobs",
+        "store",
+        "workers",
+        "runs",
+        "records",
+    },
     {"drawing", "plots", "frames", "explore", "glue", "checks"},
     {"cli"},
 ]
