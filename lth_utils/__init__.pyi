@@ -59,3 +59,4 @@ from .training import Training as Training
 from .training import best_device as best_device
 from .training import evaluate as evaluate
 from .training import train as train
+from .training import train_together as train_together

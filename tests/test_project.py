@@ -32,7 +32,7 @@ LOCK = (ROOT / "requirements.lock").read_text()
 FLOORS = [
     {"errors", "words", "seeds", "files", "mnist", "digits", "data", "datasets"}
     | {"models", "masks", "recipes", "bundles"},
-    {"pruning", "training", "engines", "mlp", "kernels", "sparse"},
+    {"pruning", "training", "engines", "mlp", "kernels", "sparse", "stack"},
     {"tickets"},
     {
         "experiments",
