@@ -28,9 +28,11 @@ from lth_utils.words import CONTROLS
 
 # The files whose code decides a result's bits (floors 0 to 2, and this one).
 _SOURCES = (
+    "words",
     "data",
     "digits",
     "mnist",
+    "signals",
     "models",
     "masks",
     "seeds",
