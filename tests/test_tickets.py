@@ -215,7 +215,7 @@ def test_noise_has_the_asked_size_and_one_direction(found):
         tickets.control(ticket, arm, 2, 0).init["fc1.weight"] - weight
         for arm in ("noise-0.5", "noise-3")
     )
-    assert half.std() == pytest.approx(0.5 * weight.std(), rel=0.02)
+    assert half.std().item() == pytest.approx(0.5 * weight.std().item(), rel=0.02)
     assert torch.allclose(6 * half, three, atol=1e-5)
 
 
