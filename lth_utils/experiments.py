@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from lth_utils.errors import LotteryError, choose
 from lth_utils.recipes import Recipe
 from lth_utils.seeds import check_seed
-from lth_utils.words import ARMS, DATASETS, NETWORKS, SCALINGS, SCOPES
+from lth_utils.words import ARMS, DATASETS, SCALINGS, SCOPES, check_network
 
 CHAINS = ("ticket", "continuing")  # each round starts from the one before
 
@@ -39,15 +39,17 @@ class Pruning:
 
 # The paper's Figure 2. Its ResNet and VGG leave the output layer, and ResNet
 # its 1x1 shortcuts, unpruned.
+_LENET = Pruning(fc=0.2, output=0.1)
 _SHALLOW_CONV = Pruning(conv=0.1, fc=0.2, output=0.1)
 PRUNING = {
-    "lenet": Pruning(fc=0.2, output=0.1),
+    "lenet": _LENET,
     "conv2": _SHALLOW_CONV,
     "conv2-narrow": _SHALLOW_CONV,
     "conv4": _SHALLOW_CONV,
     "conv6": Pruning(conv=0.15, fc=0.2, output=0.1),
     "resnet20": Pruning(conv=0.2, scope="global"),
     "vgg19": Pruning(conv=0.2, scope="global"),
+    "lenet-1d": _LENET,
 }
 
 
@@ -58,7 +60,7 @@ class Experiment:
     Args:
         name: What the user says.
         profile: The size: "quick", "laptop" or "paper".
-        network: The network's word.
+        network: The network's word, as `network` takes it.
         data: The data set's word.
         recipe: How each network is trained.
         pruning: Rates and scope of each round.
@@ -91,7 +93,7 @@ class Experiment:
     scaling: str = "standardize"
 
     def __post_init__(self) -> None:
-        choose("network", self.network, NETWORKS)
+        check_network(self.network)
         choose("data set", self.data, DATASETS)
         choose("scaling", self.scaling, SCALINGS)
         choose("scope", self.pruning.scope, SCOPES)

@@ -25,9 +25,11 @@ from lth_utils.training import Point, train
 
 # The files whose code decides a result's bits (floors 0 to 2, and this one).
 _SOURCES = (
+    "words",
     "data",
     "digits",
     "mnist",
+    "signals",
     "models",
     "masks",
     "seeds",
