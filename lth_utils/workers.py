@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
@@ -191,6 +192,7 @@ def _serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # denormals slow long runs by up to 1.3 times
+    warnings.filterwarnings("ignore", message="Sparse networks train")  # said above
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed goes to the standard error
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
