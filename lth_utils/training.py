@@ -24,7 +24,7 @@ from lth_utils.seeds import check_seed, seed_of
 from lth_utils.words import SPLITS
 
 TRAIN_SAMPLE = 5000  # training images evaluated; all of them cost more than training
-EVALUATION_BATCH = 1000  # its activations still fit a core's cache
+EVALUATION_BATCH = 250  # its activations fit a core's cache, a convolution's too
 
 
 class Point(NamedTuple):
