@@ -66,8 +66,8 @@ grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades.csv
 	@test -n "$(FROM)" || { echo "Say where the submissions are: make grade FROM=folder"; exit 1; }
 	@$(PY) book/assignments.py grade "$(FROM)"
 
-record: $(READY) ## train results/lenet-mnist/laptop again (about an hour)
-	@$(VENV)/bin/lth run lenet-mnist --profile laptop --record
+record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
+	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record
 
 bench: $(READY) ## measure speed; RECORD=1 writes results/bench (half an hour)
 	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)

@@ -1,15 +1,16 @@
 from . import plots as plots
+from .catalogue import EXPERIMENTS as EXPERIMENTS
+from .catalogue import experiment as experiment
 from .checks import check as check
 from .data import Dataset as Dataset
 from .data import Split as Split
 from .data import dataset as dataset
 from .data import load as load
 from .errors import LotteryError as LotteryError
-from .experiments import EXPERIMENTS as EXPERIMENTS
 from .experiments import PRUNING as PRUNING
 from .experiments import Experiment as Experiment
 from .experiments import Pruning as Pruning
-from .experiments import experiment as experiment
+from .experiments import Study as Study
 from .explore import explore as explore
 from .glue import glue as glue
 from .glue import say as say
@@ -29,6 +30,10 @@ from .models import Conv6 as Conv6
 from .models import LeNet as LeNet
 from .models import ResNet20 as ResNet20
 from .models import network as network
+from .pairs import by_seed as by_seed
+from .pairs import interval as interval
+from .pairs import paired as paired
+from .pairs import speedup as speedup
 from .pruning import densities as densities
 from .pruning import keep as keep
 from .pruning import layer_counts as layer_counts
@@ -44,6 +49,7 @@ from .runs import trained as trained
 from .tables import early_stop as early_stop
 from .tables import summary as summary
 from .tickets import Ticket as Ticket
+from .tickets import control as control
 from .tickets import find_ticket as find_ticket
 from .tickets import from_seed as from_seed
 from .tickets import random_masks as random_masks
@@ -53,3 +59,4 @@ from .training import Training as Training
 from .training import best_device as best_device
 from .training import evaluate as evaluate
 from .training import train as train
+from .training import train_together as train_together

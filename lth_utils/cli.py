@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from lth_utils.catalogue import EXPERIMENTS, experiment
 from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments import EXPERIMENTS, PRUNING, Experiment, experiment
+from lth_utils.experiments import PRUNING, Plan
 from lth_utils.words import DATASETS, NETWORKS
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _chosen(words: argparse.Namespace) -> Experiment:
+def _chosen(words: argparse.Namespace) -> Plan:
     arms = tuple(words.arms.split(",")) if words.arms else None
     return experiment(words.name, words.profile, words.seeds, arms)
 
@@ -148,7 +149,7 @@ def _run(words: argparse.Namespace) -> None:
     from lth_utils.records import record
     from lth_utils.runs import run
 
-    _print(run(chosen, workers=words.workers), words.csv)
+    _print(chosen.name, run(chosen, workers=words.workers), words.csv)
     if words.record:
         place = record(words.name, words.profile, words.workers)
         print(f"Recorded in {place}", file=sys.stderr)
@@ -161,10 +162,10 @@ def _show(words: argparse.Namespace) -> None:
     from lth_utils.runs import stored, table_of
 
     if is_recorded(chosen.name, chosen.profile):
-        table = recorded(chosen.name, chosen.profile)
-        if set(chosen.seeds) <= set(table["seed"]):
-            rows = table["arm"].isin(chosen.arms) & table["seed"].isin(chosen.seeds)
-            _print(table[rows], words.csv)
+        table, part = recorded(chosen.name, chosen.profile), chosen.parts[0]
+        if set(part.seeds) <= set(table["seed"]):
+            rows = table["arm"].isin(part.arms) & table["seed"].isin(part.seeds)
+            _print(chosen.name, table[rows], words.csv)
             return
     jobs = jobs_of(chosen)
     store, results = stored(jobs)
@@ -174,23 +175,24 @@ def _show(words: argparse.Namespace) -> None:
             f" {chosen.profile} are in {store.folder}: expected all of them. Train"
             f" the rest with: lth run {chosen.name} --profile {chosen.profile}"
         )
-    _print(table_of(chosen, results, store), words.csv)
+    _print(chosen.name, table_of(chosen, results, store), words.csv)
 
 
-def _print(table: pd.DataFrame, csv: bool) -> None:
+def _print(name: str, table: pd.DataFrame, csv: bool) -> None:
     if csv:
         table.to_csv(sys.stdout, index=False)
         return
     from lth_utils.tables import summary
 
     source = "recorded" if "provenance" in table.attrs else "from the store"
-    name = table["experiment"].iloc[0]
     print(
         f"{name}, profile {table.attrs['profile']}, data {table.attrs['data']},"
         f" {source}, device {table.attrs['device']}\n"
         "test accuracy at the iteration of least validation loss, over n trainings\n"
     )
     rows = summary(table)
+    if rows["experiment"].nunique() == 1:
+        rows = rows.drop(columns="experiment")
     percent = dict.fromkeys(("mean", "min", "max", "final"), "{:.2%}".format)
     rows["density"] = rows["density"].map("{:.2%}".format)
     print(
@@ -202,14 +204,20 @@ def _print(table: pd.DataFrame, csv: bool) -> None:
 
 
 def _list(words: argparse.Namespace) -> None:
-    print(f"{'experiment':<12} {'profile':<8} {'network':<13} {'data':<14} size")
+    print(f"{'experiment':<18} {'profile':<8} {'network':<13} {'data':<18} size")
     for name, profiles in EXPERIMENTS.items():
-        for profile, e in profiles.items():
+        for profile, plan in profiles.items():
+            first, total = (
+                plan.parts[0],
+                sum(len(list(p.trainings())) for p in plan.parts),
+            )
+            several = f", {', '.join(part.name for part in plan.parts)} compared"
             print(
-                f"{name:<12} {profile:<8} {e.network:<13} {e.data:<14}"
-                f" {len(list(e.trainings()))} trainings of"
-                f" {e.recipe.iterations} iterations: {len(e.seeds)} seeds,"
-                f" rounds 0-{e.rounds}, arms {', '.join(e.arms)}"
+                f"{name:<18} {profile:<8} {first.network:<13} {plan.data:<18}"
+                f" {total} trainings of {first.recipe.iterations} iterations:"
+                f" {len(first.seeds)} seeds, rounds 0-{first.rounds},"
+                f" arms {', '.join(first.arms)}"
+                + (several if len(plan.parts) > 1 else "")
             )
 
 

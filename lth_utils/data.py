@@ -7,6 +7,7 @@ a time, by the data set's own `scale`.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,16 @@ from torch import Tensor
 
 from lth_utils.digits import colour_digits
 from lth_utils.errors import LotteryError, choose
-from lth_utils.mnist import FILES, SMALL_SHA256, data_folder, read_mnist, read_small
+from lth_utils.mnist import (
+    FASHION,
+    MNIST,
+    SMALL_SHA256,
+    Source,
+    data_folder,
+    read_files,
+    read_small,
+)
+from lth_utils.signals import read_signals
 from lth_utils.words import DATASETS, SCALINGS
 
 _VALIDATION = 5_000  # of the 60,000 training images, as in the paper's Figure 2
@@ -125,10 +135,12 @@ def load(name: str, scaling: str = "standardize") -> Dataset:
 
     Args:
         name: `mnist-small` (in the package: 12,000 train, 2,000 validation,
-            10,000 test images), `mnist` (55,000 / 5,000 / 10,000; downloaded
-            once into the folder that `LTH_DATA` names, or the user's cache
-            folder), or `colour-digits` (32 x 32 colour pictures computed
-            from `mnist-small`).
+            10,000 test images); `mnist` and `fashion-mnist` (55,000 / 5,000 /
+            10,000; downloaded once into the folder that `LTH_DATA` names, or
+            the user's cache folder); `mnist-1d` (4,000 / 1,000 / 1,000
+            computed signals of 40 points) and `mnist-1d-shuffled` (their
+            points in another order); or `colour-digits` (32 x 32 colour
+            pictures computed from `mnist-small`).
         scaling: `standardize`, `unit` or `l2`; see `Dataset.scale`.
 
     Raises:
@@ -232,18 +244,35 @@ def _mnist_small() -> tuple[Split, Split, Split, str]:
 
 
 def _mnist() -> tuple[Split, Split, Split, str]:
-    """The full MNIST; the last 5,000 training images are for validation."""
-    files = read_mnist(data_folder())
-    images, labels, test_images, test_labels = (files[name] for name in FILES)
+    """The full MNIST."""
+    return _from_files(MNIST)
+
+
+def _fashion_mnist() -> tuple[Split, Split, Split, str]:
+    """Clothes in place of MNIST's digits."""
+    return _from_files(FASHION)
+
+
+def _from_files(source: Source) -> tuple[Split, Split, Split, str]:
+    """Four files; the last 5,000 training images are for validation."""
+    images, labels, *test = read_files(source, data_folder())
     digest = hashlib.sha256(
-        "/".join([*FILES.values(), str(_VALIDATION)]).encode()
+        "/".join([*source.files.values(), str(_VALIDATION)]).encode()
     ).hexdigest()
     return (
         _split(images[:-_VALIDATION], labels[:-_VALIDATION]),
         _split(images[-_VALIDATION:], labels[-_VALIDATION:]),
-        _split(test_images, test_labels),
+        _split(*test),
         digest,
     )
+
+
+def _mnist_1d(shuffled: bool = False) -> tuple[Split, Split, Split, str]:
+    """Signals of 40 points, as images of one row."""
+    train, validation, test = (
+        _split(signals[:, None], labels) for signals, labels in read_signals(shuffled)
+    )
+    return train, validation, test, _digest(train, validation, test)
 
 
 def _colour_digits() -> tuple[Split, Split, Split, str]:
@@ -259,5 +288,8 @@ def _colour_digits() -> tuple[Split, Split, Split, str]:
 LOADERS: dict[str, Callable[[], tuple[Split, Split, Split, str]]] = {
     "mnist-small": _mnist_small,
     "mnist": _mnist,
+    "fashion-mnist": _fashion_mnist,
+    "mnist-1d": _mnist_1d,
+    "mnist-1d-shuffled": partial(_mnist_1d, shuffled=True),
     "colour-digits": _colour_digits,
 }

@@ -29,8 +29,9 @@ class Look(NamedTuple):
     dash: tuple[float, ...]
 
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, without
-# their yellow, which a white page swallows.
+# The main arms have Okabe and Ito's colours, which colour-blind readers can
+# tell apart, without their yellow, which a white page swallows. The other
+# controls are drawn beside few of them; noise darkens with its size.
 STYLE = {
     "dense": Look("dense", "#000000", "", (5, 2)),
     "ticket": Look("ticket (iterative)", "#0072B2", "o", ()),
@@ -39,7 +40,15 @@ STYLE = {
     "oneshot": Look("one-shot", "#009E73", "s", (6, 1.5, 1.5, 1.5)),
     "oneshot-reinit": Look("one-shot, reinit", "#E69F00", "D", (1.5, 1)),
     "reinit": Look("reinit", "#D55E00", "X", (3, 1.5)),
+    "resample": Look("resampled", "#BF9000", "P", (2, 1.5)),
+    "noise-0.5": Look("noise 0.5 σ", "#C7A0E8", "h", (8, 1)),
+    "noise-1": Look("noise 1 σ", "#9E6FD0", "p", (6, 1)),
+    "noise-2": Look("noise 2 σ", "#7442A8", "H", (4, 1)),
+    "noise-3": Look("noise 3 σ", "#4B1A78", "8", (3, 1)),
     "random": Look("random mask", "#CC79A7", "v", (1, 1.5)),
+    "same-fan-in": Look("same fan-in", "#117733", ">", (5, 1, 1, 1)),
+    "same-fan-out": Look("same fan-out", "#44AA99", "d", (3, 1, 1, 1)),
+    "initial": Look("largest at the start", "#882255", "*", (7, 2)),
 }
 BAND = "line: mean of n trainings; band: min to max"
 

@@ -22,8 +22,21 @@ def choose(kind: str, word: str, allowed: Iterable[str]) -> str:
     words = tuple(allowed)
     if word in words:
         return word
+    raise unknown(kind, word, words)
+
+
+def unknown(
+    kind: str, word: str, words: tuple[str, ...], further: str = ""
+) -> LotteryError:
+    """Return the error that says which words there are, and names the nearest.
+
+    Args:
+        kind: What the word names.
+        word: What the user said.
+        words: The words that would have been right.
+        further: Words that are right besides, described.
+    """
     near = get_close_matches(str(word), words, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise LotteryError(
-        f"Unknown {kind} {word!r}: expected one of {', '.join(words)}.{hint}"
-    )
+    listed = ", ".join((*words, further)) if further else ", ".join(words)
+    return LotteryError(f"Unknown {kind} {word!r}: expected one of {listed}.{hint}")

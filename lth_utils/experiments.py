@@ -1,16 +1,16 @@
-"""The paper's experiments as values, each in the sizes that a machine can bear.
+"""What an experiment is: which networks are trained, on what, and how often.
 
 Nothing here needs torch: a word or a number that is wrong is answered before
-anything heavy is imported.
+anything heavy is imported. The paper's own experiments are in `catalogue.py`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from lth_utils.errors import LotteryError, choose
 from lth_utils.recipes import Recipe
 from lth_utils.seeds import check_seed
-from lth_utils.words import ARMS, DATASETS, NETWORKS, SCALINGS, SCOPES
+from lth_utils.words import ARMS, DATASETS, SCALINGS, SCOPES, check_network
 
 CHAINS = ("ticket", "continuing")  # each round starts from the one before
 
@@ -39,15 +39,17 @@ class Pruning:
 
 # The paper's Figure 2. Its ResNet and VGG leave the output layer, and ResNet
 # its 1x1 shortcuts, unpruned.
+_LENET = Pruning(fc=0.2, output=0.1)
 _SHALLOW_CONV = Pruning(conv=0.1, fc=0.2, output=0.1)
 PRUNING = {
-    "lenet": Pruning(fc=0.2, output=0.1),
+    "lenet": _LENET,
     "conv2": _SHALLOW_CONV,
     "conv2-narrow": _SHALLOW_CONV,
     "conv4": _SHALLOW_CONV,
     "conv6": Pruning(conv=0.15, fc=0.2, output=0.1),
     "resnet20": Pruning(conv=0.2, scope="global"),
     "vgg19": Pruning(conv=0.2, scope="global"),
+    "lenet-1d": _LENET,
 }
 
 
@@ -58,7 +60,7 @@ class Experiment:
     Args:
         name: What the user says.
         profile: The size: "quick", "laptop" or "paper".
-        network: The network's word.
+        network: The network's word, as `network` takes it.
         data: The data set's word.
         recipe: How each network is trained.
         pruning: Rates and scope of each round.
@@ -91,7 +93,7 @@ class Experiment:
     scaling: str = "standardize"
 
     def __post_init__(self) -> None:
-        choose("network", self.network, NETWORKS)
+        check_network(self.network)
         choose("data set", self.data, DATASETS)
         choose("scaling", self.scaling, SCALINGS)
         choose("scope", self.pruning.scope, SCOPES)
@@ -99,6 +101,11 @@ class Experiment:
             choose("arm", arm, ARMS)
         for seed in self.seeds:
             check_seed(seed)
+
+    @property
+    def parts(self) -> tuple["Experiment", ...]:
+        """Itself: a study has several."""
+        return (self,)
 
     def trainings(self) -> Iterator[tuple[str, int, int, int]]:
         """Yield (arm, seed, control, round) of every training."""
@@ -115,83 +122,39 @@ class Experiment:
         return every if arm in CHAINS else self.control_rounds or every
 
 
-_LENET_QUICK = Experiment(
-    name="lenet-mnist",
-    profile="quick",
-    network="lenet",
-    data="mnist-small",
-    recipe=Recipe(lr=1.2e-3, iterations=1000, evaluate_every=50),
-    pruning=PRUNING["lenet"],
-    rounds=15,
-    seeds=(0, 1, 2),
-    arms=tuple(arm for arm in ARMS if not arm.startswith("continu")),
-    control_rounds=(7, 11, 15),
-)
-_LENET_LAPTOP = replace(
-    _LENET_QUICK,
-    profile="laptop",
-    data="mnist",
-    recipe=Recipe(lr=1.2e-3, iterations=4000, evaluate_every=100),
-    rounds=20,
-    seeds=(0, 1, 2, 3, 4),
-    arms=tuple(arm for arm in ARMS if arm != "continuing"),
-    control_rounds=None,
-    curve_rounds=(0, 3, 7, 12, 15, 18),
-)
-_LENET_PAPER = replace(
-    _LENET_LAPTOP,
-    profile="paper",
-    recipe=Recipe(lr=1.2e-3, iterations=50_000, evaluate_every=100),
-    control_rounds=(3, 7, 11, 15, 18, 20),
-    controls={"reinit": 3, "oneshot-reinit": 3},
-)
-_CONV2_QUICK = Experiment(
-    name="conv2",
-    profile="quick",
-    network="conv2-narrow",
-    data="colour-digits",
-    recipe=Recipe(lr=1e-3, iterations=500, evaluate_every=100),
-    pruning=PRUNING["conv2-narrow"],
-    rounds=11,
-    seeds=(0, 1, 2),
-    arms=("dense", "ticket", "reinit", "random"),
-    control_rounds=(7, 11),
-)
-
-EXPERIMENTS: dict[str, dict[str, Experiment]] = {
-    "lenet-mnist": {e.profile: e for e in (_LENET_QUICK, _LENET_LAPTOP, _LENET_PAPER)},
-    "conv2": {"quick": _CONV2_QUICK},
-}
-
-
-def experiment(
-    name: str,
-    profile: str = "quick",
-    seeds: int | None = None,
-    arms: tuple[str, ...] | None = None,
-) -> Experiment:
-    """Return an experiment by its words, narrowed if asked.
+@dataclass(frozen=True)
+class Study:
+    """Experiments that differ in one thing, trained and recorded together.
 
     Args:
-        name: Such as "lenet-mnist".
-        profile: "quick", "laptop" or "paper".
-        seeds: How many seeds, counted from 0; None keeps the profile's.
-        arms: Some of its arms; None keeps all.
+        name: What the user says.
+        profile: The size: "quick", "laptop" or "paper".
+        parts: The experiments; the table's column `experiment` has their names.
 
     Raises:
-        LotteryError: If a word is unknown or `seeds` is no integer above 0.
+        LotteryError: If they are not on one data set, scaled in one way.
     """
-    profiles = EXPERIMENTS[choose("experiment", name, EXPERIMENTS)]
-    found = profiles[choose(f"profile of {name}", profile, profiles)]
-    if seeds is not None:
-        if check_seed(seeds) < 1:
+
+    name: str
+    profile: str
+    parts: tuple[Experiment, ...]
+
+    def __post_init__(self) -> None:
+        if len({(part.data, part.scaling) for part in self.parts}) != 1:
             raise LotteryError(
-                "The number of seeds is 0: expected an integer of at least 1, such"
-                " as 3 for the seeds 0, 1 and 2."
+                f"The parts of the study {self.name} use several data sets or"
+                " scalings: expected one; make a study for each."
             )
-        found = replace(found, seeds=tuple(range(seeds)))
-    if arms is not None:
-        for arm in arms:
-            choose(f"arm of {name} {profile}", arm, found.arms)
-        found = replace(found, arms=tuple(arms))
-    return found
+
+    @property
+    def data(self) -> str:
+        """The data set's word."""
+        return self.parts[0].data
+
+    @property
+    def curve_rounds(self) -> tuple[int, ...]:
+        """The rounds whose whole curves are recorded."""
+        return self.parts[0].curve_rounds
+
+
+Plan = Experiment | Study

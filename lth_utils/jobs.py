@@ -3,8 +3,9 @@
 import ast
 import hashlib
 import json
+import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,19 +16,23 @@ from torch import nn
 
 from lth_utils import sparse, tickets
 from lth_utils.data import Dataset, load
-from lth_utils.experiments import CHAINS, Experiment, Pruning
+from lth_utils.experiments import CHAINS, Plan, Pruning
 from lth_utils.masks import Masks, State, masked, rewind, snapshot
+from lth_utils.mlp import linear_layers
 from lth_utils.models import network
 from lth_utils.pruning import prune
 from lth_utils.recipes import Recipe
 from lth_utils.tickets import Ticket
-from lth_utils.training import Point, train
+from lth_utils.training import Point, Training, train, train_together
+from lth_utils.words import CONTROLS
 
 # The files whose code decides a result's bits (floors 0 to 2, and this one).
 _SOURCES = (
+    "words",
     "data",
     "digits",
     "mnist",
+    "signals",
     "models",
     "masks",
     "seeds",
@@ -36,6 +41,7 @@ _SOURCES = (
     "mlp",
     "kernels",
     "sparse",
+    "stack",
     "pruning",
     "training",
     "tickets",
@@ -113,18 +119,19 @@ class Result:
     seconds: float
 
 
-def jobs_of(experiment: Experiment) -> list[Job]:
-    """Return an experiment's trainings, in the order of its arms."""
+def jobs_of(plan: Plan) -> list[Job]:
+    """Return the trainings of an experiment, or of all parts of a study."""
     return [
         Job(
-            experiment.network,
-            experiment.data,
-            experiment.scaling,
-            experiment.recipe,
-            experiment.pruning,
+            part.network,
+            part.data,
+            part.scaling,
+            part.recipe,
+            part.pruning,
             *training,
         )
-        for training in experiment.trainings()
+        for part in plan.parts
+        for training in part.trainings()
     ]
 
 
@@ -161,7 +168,9 @@ def environment(data: Dataset, device: torch.device) -> dict[str, str]:
 
 def engine(device: torch.device) -> str:
     """The paths that trainings on `device` take."""
-    version = sparse.numba_version() if device.type == "cpu" else None
+    if device.type != "cpu":
+        return "autograd, mlp, stack"
+    version = sparse.numba_version()
     return "autograd, mlp" + (f", sparse (numba {version})" if version else "")
 
 
@@ -189,25 +198,64 @@ def _code(text: str) -> str:
     return ast.unparse(tree)
 
 
-def perform(job: Job, parent: Result | None, device: torch.device) -> Result:
-    """Train one job.
+def perform(
+    jobs: Sequence[Job], parents: Sequence[Result | None], device: torch.device
+) -> list[Result]:
+    """Train jobs of one network, data set and recipe.
+
+    On a GPU LeNets are trained as one stack; where its memory is too small for
+    that, the stack is split, and a sentence on the standard error says so.
 
     Args:
-        job: What to train.
-        parent: The outcome of `job.parent()`.
+        jobs: What to train.
+        parents: The outcome of each `job.parent()`.
         device: Where.
 
     Raises:
         LotteryError: If training diverges, or the round prunes nothing.
     """
     started = time.perf_counter()
-    data = resident(job.data, job.scaling, device)
-    ticket = _start(job, parent)
-    net = ticket.build()
-    training = train(net, data, job.recipe, job.seed, job.round, device)
-    weights = snapshot(net) if job.arm in ("dense", *CHAINS) else {}
-    seconds = time.perf_counter() - started
-    return Result(ticket.masks, ticket.seed, training.curve, weights, seconds)
+    data = resident(jobs[0].data, jobs[0].scaling, device)
+    starts = [start(job, parent) for job, parent in zip(jobs, parents, strict=True)]
+    nets = [ticket.build() for ticket in starts]
+    trainings = _train(nets, data, jobs, device)
+    seconds = (time.perf_counter() - started) / len(jobs)
+    return [
+        Result(
+            ticket.masks,
+            ticket.seed,
+            training.curve,
+            snapshot(net.cpu()) if job.arm in ("dense", *CHAINS) else {},
+            seconds,
+        )
+        for job, ticket, net, training in zip(
+            jobs, starts, nets, trainings, strict=True
+        )
+    ]
+
+
+def _train(
+    nets: Sequence[nn.Module], data: Dataset, jobs: Sequence[Job], device: torch.device
+) -> list[Training]:
+    """Train the jobs' networks: together on a GPU, else one by one."""
+    recipe, keys = jobs[0].recipe, [(job.seed, job.round) for job in jobs]
+    if len(nets) == 1 or linear_layers(nets[0]) is None:
+        return [
+            train(net, data, recipe, *key, device)
+            for net, key in zip(nets, keys, strict=True)
+        ]
+    try:
+        return train_together(nets, data, recipe, keys, device)
+    except torch.OutOfMemoryError:
+        half = len(nets) // 2
+        print(
+            f"The GPU's memory is too small for {len(nets)} networks at once:"
+            f" training {half} and {len(nets) - half}.",
+            file=sys.stderr,
+        )
+    torch.cuda.empty_cache()
+    parts = (slice(half), slice(half, None))
+    return [t for part in parts for t in _train(nets[part], data, jobs[part], device)]
 
 
 @lru_cache(maxsize=1)
@@ -216,25 +264,34 @@ def resident(name: str, scaling: str, device: torch.device) -> Dataset:
     return load(name, scaling).to(device)
 
 
-def _start(job: Job, parent: Result | None) -> Ticket:
-    """Return the structure and the values that the job trains."""
-    seed, masks, init = job.seed, None, None
-    if parent is not None:
-        masks = parent.masks
-        net = trained(job, parent)
-        rates, scope = job.pruning.rates, job.pruning.scope
-    if job.arm in (*CHAINS, "continued"):
-        masks = prune(net, rates, scope=scope)
-        init = snapshot(net) if job.arm == "continuing" else None
-    elif job.arm.startswith("oneshot"):
+def start(job: Job, parent: Result | None) -> Ticket:
+    """Return the structure and the values that the job trains.
+
+    Args:
+        job: The training.
+        parent: The outcome of `job.parent()`.
+    """
+    made: dict[str, Any] = {
+        "arm": job.arm,
+        "round": job.round,
+        "control": job.control,
+    }
+    if parent is None:
+        return tickets.from_seed(job.network, job.seed, **made)
+    if job.arm in CONTROLS:
+        base = tickets.from_seed(job.network, job.seed, parent.masks)
+        return tickets.control(base, job.arm, job.round, job.control)
+    net, seed = trained(job, parent), job.seed
+    rates, scope = job.pruning.rates, job.pruning.scope
+    if job.arm.startswith("oneshot"):
         masks = tickets.oneshot_masks(net, rates, scope, job.round)
-    elif masks is not None and job.arm == "random":
-        masks = tickets.random_masks(masks, seed, job.round, job.control)
-    if job.arm.endswith("reinit"):
+    else:
+        masks = prune(net, rates, scope=scope)
+    if job.arm == "oneshot-reinit":
         seed = tickets.reinit_seed(seed, job.round, job.control)
-    made = {"arm": job.arm, "round": job.round, "control": job.control}
     ticket = tickets.from_seed(job.network, seed, masks, **made)
-    return replace(ticket, init=init) if init else ticket
+    # Only a chain that is never reset goes on from where it was.
+    return replace(ticket, init=snapshot(net)) if job.arm == "continuing" else ticket
 
 
 def trained(job: Job, result: Result) -> nn.Module:

@@ -1,8 +1,9 @@
-"""MNIST: the packaged subset, and the four files found or fetched whole.
+"""MNIST and Fashion-MNIST: a packaged subset, and files found or fetched whole.
 
-LeCun, Cortes and Burges' handwritten digits: 60,000 training and 10,000 test
+LeCun, Cortes and Burges' handwritten digits, and Xiao, Rasul and Vollgraf's
+pieces of clothing (2017) in the same form: 60,000 training and 10,000 test
 images of 28 x 28 grey pixels. The files lie as torchvision lays them out,
-`MNIST/raw/` under one folder, so one download serves both.
+such as `MNIST/raw/` under one folder, so one download serves both.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import socket
 import struct
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +22,65 @@ from numpy.typing import NDArray
 from lth_utils.errors import LotteryError
 from lth_utils.files import writing
 
-# The uncompressed files' sha256.
-FILES = {
-    "train-images-idx3-ubyte": (
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
-    ),
-    "train-labels-idx1-ubyte": (
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
-    ),
-    "t10k-images-idx3-ubyte": (
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
-    ),
-    "t10k-labels-idx1-ubyte": (
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
-    ),
-}
+
+class Source(NamedTuple):
+    """Where the four files of a data set of MNIST's form come from.
+
+    Attributes:
+        name: What sentences call it.
+        folder: Torchvision's class, and the folder that it puts them in.
+        files: The uncompressed files' names and sha256.
+    """
+
+    name: str
+    folder: str
+    files: dict[str, str]
+
+    def raw(self, folder: Path) -> Path:
+        """Return where under `folder` the files lie."""
+        return folder / self.folder / "raw"
+
+
+MNIST = Source(
+    "MNIST",
+    "MNIST",
+    {
+        "train-images-idx3-ubyte": (
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+        ),
+        "train-labels-idx1-ubyte": (
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+        ),
+        "t10k-images-idx3-ubyte": (
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+        ),
+    },
+)
+FASHION = Source(
+    "Fashion-MNIST",
+    "FashionMNIST",
+    {
+        "train-images-idx3-ubyte": (
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+        ),
+        "train-labels-idx1-ubyte": (
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+        ),
+        "t10k-images-idx3-ubyte": (
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+        ),
+    },
+)
 SMALL = Path(__file__).parent / "datasets" / "mnist-small.npz"
 SMALL_SHA256 = "2a770ec37461c7121fc3ca3cb1bb9f17b9e6a5ec20b851424c09adadf2e6a091"
 
-_INSTEAD = 'use load("mnist-small"), which needs no download'
+_INSTEAD = 'use load("mnist-small"), digits that need no download'
 
 
 def data_folder() -> Path:
@@ -76,33 +118,40 @@ def read_small() -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         ]
 
 
-def read_mnist(folder: Path) -> dict[str, NDArray[np.uint8]]:
+def read_files(source: Source, folder: Path) -> list[NDArray[np.uint8]]:
     """Read the four checked files, downloading what `folder` lacks.
 
     Nothing is written when all four are there.
 
     Args:
-        folder: The folder with `MNIST/raw/` in it.
+        source: MNIST or FASHION.
+        folder: The folder with, say, `MNIST/raw/` in it.
 
     Returns:
-        Each file's name with its array: images (N, 28, 28), labels (N,).
+        Training images (N, 28, 28) and labels (N,), test images and labels.
 
     Raises:
         LotteryError: If a file is damaged, or is missing and cannot be
             downloaded or stored.
     """
-    raw = folder / "MNIST" / "raw"
-    if not all(os.access(raw / name, os.R_OK) for name in FILES):
-        _download(folder)
-    return {name: read_idx(raw / name, digest) for name, digest in FILES.items()}
+    raw = source.raw(folder)
+    if not all(os.access(raw / name, os.R_OK) for name in source.files):
+        _download(source, folder)
+    return [
+        read_idx(raw / name, digest, source.name)
+        for name, digest in source.files.items()
+    ]
 
 
-def read_idx(path: Path, digest: str | None = None) -> NDArray[np.uint8]:
+def read_idx(
+    path: Path, digest: str | None = None, of: str = "MNIST"
+) -> NDArray[np.uint8]:
     """Read an idx file of bytes (the format of MNIST's home page).
 
     Args:
         path: The uncompressed file.
         digest: The sha256 it must have; None trusts the file.
+        of: The data set that it belongs to, for the message.
 
     Returns:
         The file's array, of one dimension (labels) or three (images).
@@ -124,51 +173,51 @@ def read_idx(path: Path, digest: str | None = None) -> NDArray[np.uint8]:
     whole = dimensions > 0 and len(content) == start + int(np.prod(shape))
     if not whole or digest not in (None, hashlib.sha256(content).hexdigest()):
         raise LotteryError(
-            f"The file {path} is damaged: it is not the MNIST file of that name"
-            " (its sha256 or its length differs). Delete it and load again."
+            f"The file {path} is damaged: it is not the {of} file of that"
+            " name (its sha256 or its length differs). Delete it and load again."
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _download(folder: Path) -> None:
+def _download(source: Source, folder: Path) -> None:
     """Fetch all four files beside their place, check them, move them in."""
-    raw = folder / "MNIST" / "raw"
-    remedy = f", or set LTH_DATA to a folder that has MNIST/raw, or {_INSTEAD}"
+    raw, own = source.raw(folder), f"{source.folder}/raw"
+    remedy = f", or set LTH_DATA to a folder that has {own}, or {_INSTEAD}"
     with writing(raw, remedy):
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".mnist-", dir=folder))
         try:
-            _fetch(temporary)
-            _check_fetched(temporary / "MNIST" / "raw")
+            _fetch(source, temporary)
+            _check_fetched(source, temporary)
             raw.mkdir(parents=True, exist_ok=True)
-            for name in FILES:
+            for name in source.files:
                 if not (raw / name).exists():
-                    (temporary / "MNIST" / "raw" / name).replace(raw / name)
+                    (source.raw(temporary) / name).replace(raw / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _fetch(folder: Path) -> None:
-    """Let torchvision download MNIST into `folder`."""
+def _fetch(source: Source, folder: Path) -> None:
+    """Let torchvision download all four files into `folder`."""
     try:
-        from torchvision.datasets import MNIST  # slow, and broken in places
+        from torchvision import datasets  # slow, and broken in places
     except Exception as error:  # RuntimeError where the wheels do not match
         raise LotteryError(
-            f"Cannot import torchvision, which downloads MNIST ({_line(error)})."
-            " Install the torchvision that belongs to your torch (pip install"
-            f" --upgrade torch torchvision), or {_INSTEAD}."
+            f"Cannot import torchvision, which downloads {source.name}"
+            f" ({_line(error)}). Install the torchvision that belongs to your torch"
+            f" (pip install --upgrade torch torchvision), or {_INSTEAD}."
         ) from error
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # seconds; else a dead line hangs for ever
     try:
-        MNIST(str(folder), train=True, download=True)
+        getattr(datasets, source.folder)(str(folder), train=True, download=True)
     except Exception as error:
         if isinstance(error, OSError) and error.errno and not _network(error):
             raise  # a full disk: `writing` has the words
         raise LotteryError(
-            f"Cannot download MNIST ({_line(error)}). Check the network and load"
-            " again, or set LTH_DATA to a folder that has MNIST/raw, or"
-            f" {_INSTEAD}."
+            f"Cannot download {source.name} ({_line(error)}). Check the network and"
+            f" load again, or set LTH_DATA to a folder that has {source.folder}/raw,"
+            f" or {_INSTEAD}."
         ) from error
     finally:
         socket.setdefaulttimeout(patience)
@@ -179,15 +228,15 @@ def _network(error: OSError) -> bool:
     return isinstance(error, (ConnectionError, TimeoutError))
 
 
-def _check_fetched(raw: Path) -> None:
-    """Refuse a download that is not MNIST."""
-    for name, digest in FILES.items():
-        path = raw / name
+def _check_fetched(source: Source, folder: Path) -> None:
+    """Refuse a download that has not the files' hashes."""
+    for name, digest in source.files.items():
+        path = source.raw(folder) / name
         content = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(content).hexdigest() != digest:
             raise LotteryError(
-                f"The downloaded {name} is not MNIST's (its sha256 differs), so"
-                " nothing was kept. Load again later, or from another network,"
+                f"The downloaded {name} is not {source.name}'s (its sha256 differs),"
+                " so nothing was kept. Load again later, or from another network,"
                 f" or {_INSTEAD}."
             )
 

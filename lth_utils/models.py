@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.random import fork_rng
 
-from lth_utils.errors import choose
 from lth_utils.seeds import check_seed, seed_of
-from lth_utils.words import NETWORKS
+from lth_utils.words import check_network
 
 CLASSES = 10
 
@@ -45,25 +44,28 @@ def initialize(net: nn.Module, seed: int) -> None:
 class LeNet(nn.Module):
     """LeNet-300-100: three fully connected layers, 266,200 weights.
 
-    Takes (N, 1, 28, 28), gives (N, 10).
+    Takes (N, 1, 28, 28), or any images of `inputs` values, gives (N, 10).
 
     Args:
         seed: Of the initial weights.
         hidden: The two hidden layers' units.
+        inputs: An image's values.
 
     Raises:
         LotteryError: If the seed is no integer of at least 0.
     """
 
-    def __init__(self, seed: int = 0, hidden: tuple[int, int] = (300, 100)) -> None:
+    def __init__(
+        self, seed: int = 0, hidden: tuple[int, int] = (300, 100), inputs: int = 784
+    ) -> None:
         super().__init__()
-        self.fc1 = _linear(28 * 28, hidden[0])
+        self.fc1 = _linear(inputs, hidden[0])
         self.fc2 = _linear(hidden[0], hidden[1])
         self.output = _linear(hidden[1], CLASSES)
         initialize(self, seed)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the class scores (N, 10) of scaled images (N, 1, 28, 28)."""
+        """Return the class scores (N, 10) of scaled images (N, C, H, W)."""
         hidden = F.relu(self.fc1(images.flatten(1)))
         scores: Tensor = self.output(F.relu(self.fc2(hidden)))
         return scores
@@ -286,6 +288,11 @@ def _conv2_narrow(seed: int) -> Conv2:
     return Conv2(seed, filters=(16, 16), units=(64, 64))
 
 
+def _lenet_1d(seed: int) -> LeNet:
+    """LeNet for the 40 points of an MNIST-1D signal: 15,000 weights."""
+    return LeNet(seed, hidden=(100, 100), inputs=40)
+
+
 _MAKERS: dict[str, Callable[[int], nn.Module]] = {
     "lenet": LeNet,
     "conv2": Conv2,
@@ -294,6 +301,7 @@ _MAKERS: dict[str, Callable[[int], nn.Module]] = {
     "resnet20": ResNet20,
     "vgg19": VGG19,
     "conv2-narrow": _conv2_narrow,
+    "lenet-1d": _lenet_1d,
 }
 
 
@@ -302,11 +310,20 @@ def network(name: str, seed: int = 0) -> nn.Module:
 
     Args:
         name: One of `words.NETWORKS`; `conv2-narrow` is Conv-2 with 16, 16
-            filters and 64, 64 units, for the book's live cells.
+            filters and 64, 64 units, for the book's live cells; `lenet-1d`
+            takes MNIST-1D's 40 points and has 100, 100 hidden units. Also
+            `lenet-50-17`: LeNet with 50, 17 hidden units (1 to 10,000). And
+            any of these with a gain above 0, which multiplies the initial
+            weights: `lenet@0.5`, `lenet-50-17@0.5`.
         seed: Of the initial weights.
 
     Raises:
         LotteryError: If there is no such network, or the seed is no integer
             of at least 0.
     """
-    return _MAKERS[choose("network", name, NETWORKS)](seed)
+    base, hidden, gain = check_network(name)
+    net = LeNet(seed, hidden) if hidden else _MAKERS[base](seed)
+    for module in net.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            module.weight.data *= gain
+    return net

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lth_utils.catalogue import EXPERIMENTS, experiment
 from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments import EXPERIMENTS, experiment
 from lth_utils.files import atomic_folder
 from lth_utils.tables import thin
 

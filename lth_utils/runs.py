@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 import torch
 from tqdm import tqdm
 
+from lth_utils.catalogue import experiment
 from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments import Experiment, experiment
+from lth_utils.experiments import Plan
 from lth_utils.jobs import (
     Job,
     Result,
     environment,
     jobs_of,
     resident,
+    start,
     with_ancestors,
 )
 from lth_utils.jobs import (
     trained as rebuilt,
 )
-from lth_utils.masks import snapshot
-from lth_utils.models import network
 from lth_utils.store import Store, runs_folder
 from lth_utils.tables import COLUMNS
 from lth_utils.tickets import Ticket
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    name: str | Experiment,
+    name: str | Plan,
     profile: str = "quick",
     seeds: int | None = None,
     arms: Sequence[str] | None = None,
@@ -48,7 +48,7 @@ def run(
     called again, and ends with the same bits.
 
     Args:
-        name: An experiment's word, or an experiment of your own.
+        name: An experiment's word, or an experiment or study of your own.
         profile: "quick", "laptop" or "paper".
         seeds: How many seeds, from 0; None keeps the profile's.
         arms: Some of its arms; None keeps all.
@@ -71,19 +71,19 @@ def run(
 
 
 def chosen_experiment(
-    name: str | Experiment,
+    name: str | Plan,
     profile: str,
     seeds: int | None = None,
     arms: Sequence[str] | None = None,
-) -> Experiment:
-    """Return the experiment that the words of `run` name."""
-    if isinstance(name, Experiment):
+) -> Plan:
+    """Return the experiment or study that the words of `run` name."""
+    if not isinstance(name, str):
         return name
     return experiment(name, profile, seeds, tuple(arms) if arms is not None else None)
 
 
 def ticket(
-    name: str | Experiment,
+    name: str | Plan,
     profile: str = "quick",
     arm: str = "ticket",
     seed: int = 0,
@@ -92,20 +92,20 @@ def ticket(
 ) -> Ticket:
     """Return the start of one of an experiment's trainings.
 
-    It is trained first if the store lacks it, with all that it starts from.
+    What it starts from is trained first, if the store lacks it.
 
     Raises:
         LotteryError: If the experiment has no such training.
     """
     job = _one(name, profile, arm, seed, control, round)
-    result = _finish([job], f"{arm} {round}", None)[1][job]
-    init = snapshot(network(job.network, result.init_seed))
-    made = {"arm": arm, "round": round, "control": control}
-    return Ticket(job.network, result.init_seed, result.masks, init, made)
+    parent = job.parent()
+    if parent is None:
+        return start(job, None)
+    return start(job, _finish([parent], f"{parent.arm} {round}", None)[1][parent])
 
 
 def trained(
-    name: str | Experiment,
+    name: str | Plan,
     profile: str = "quick",
     arm: str = "ticket",
     seed: int = 0,
@@ -129,10 +129,16 @@ def trained(
 
 
 def _one(
-    name: str | Experiment, profile: str, arm: str, seed: int, control: int, round: int
+    name: str | Plan, profile: str, arm: str, seed: int, control: int, round: int
 ) -> Job:
     """Return the job that the words name; raises if there is none."""
-    chosen = chosen_experiment(name, profile)
+    plan = chosen_experiment(name, profile)
+    if len(plan.parts) > 1:
+        raise LotteryError(
+            f"{plan.name} is a study of several experiments: expected one of them,"
+            f" such as lth.experiment({plan.name!r}, {plan.profile!r}).parts[0]."
+        )
+    chosen = plan.parts[0]
     choose(f"arm of {chosen.name} {chosen.profile}", arm, chosen.arms)
     for job in jobs_of(chosen):
         if (job.arm, job.seed, job.control, job.round) == (arm, seed, control, round):
@@ -196,15 +202,14 @@ def _progress(total: int, title: str) -> tqdm:
     return tqdm(total=total, desc=title, unit="training", disable=quiet)
 
 
-def table_of(
-    chosen: Experiment, results: Mapping[Job, Result], store: Store
-) -> pd.DataFrame:
+def table_of(chosen: Plan, results: Mapping[Job, Result], store: Store) -> pd.DataFrame:
     """Return the tidy table of finished trainings, in their jobs' order."""
     import pandas as pd
 
     rows = [
-        (chosen.name, job.arm, job.seed, job.control, job.round, density, *point)
-        for job in jobs_of(chosen)
+        (part.name, job.arm, job.seed, job.control, job.round, density, *point)
+        for part in chosen.parts
+        for job in jobs_of(part)
         for density in [results[job].masks.density]
         for point in sorted(results[job].curve)
     ]

@@ -57,13 +57,13 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise the trainings of each arm and density.
 
     Returns:
-        One row an arm and density, arms in the fixed order, densities
-        falling: arm, density, n (trainings), mean, min and max of the test
-        accuracy at early stop, early_stop (mean iteration), and final (mean
-        test accuracy at the last iteration).
+        One row an experiment, arm and density, arms in the fixed order,
+        densities falling: experiment, arm, density, n (trainings), mean, min
+        and max of the test accuracy at early stop, early_stop (mean
+        iteration), and final (mean test accuracy at the last iteration).
     """
     rows = early_stop(table)
-    grouped = rows.groupby(["arm", "density"], sort=False)
+    grouped = rows.groupby(["experiment", "arm", "density"], sort=False)
     means = grouped.agg(
         n=("test", "size"),
         mean=("test", "mean"),
@@ -72,11 +72,12 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         early_stop=("iteration", "mean"),
         final=("final_test", "mean"),
     ).reset_index()
-    order = means["arm"].map(ARMS.index)
+    parts = list(means["experiment"].unique())
+    part, arm = means["experiment"].map(parts.index), means["arm"].map(ARMS.index)
     return (
-        means.assign(order=order)
-        .sort_values(["order", "density"], ascending=[True, False])
-        .drop(columns="order")
+        means.assign(part=part, order=arm)
+        .sort_values(["part", "order", "density"], ascending=[True, True, False])
+        .drop(columns=["part", "order"])
         .reset_index(drop=True)
     )
 

@@ -9,18 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lth_utils import pruning
 from lth_utils.bundles import read_bundle, write_bundle
 from lth_utils.data import Dataset
-from lth_utils.errors import LotteryError
+from lth_utils.errors import LotteryError, choose
 from lth_utils.masks import Masks, State, check_fit, kinds, masked, rewind, snapshot
 from lth_utils.models import network
 from lth_utils.pruning import Rates
 from lth_utils.recipes import Recipe
 from lth_utils.seeds import check_seed, seed_of
 from lth_utils.training import train
+from lth_utils.words import CONTROLS, NOISES
 
 Maker = Callable[[int], nn.Module]
 
@@ -127,6 +129,40 @@ def reinit_seed(seed: int, round: int, control: int) -> int:
     return seed_of("reinit", seed, round, control)
 
 
+def resampled(init: State, masks: Masks, seed: int) -> State:
+    """Initial weights drawn from the ticket's own survivors (figure F17).
+
+    Layer by layer, with replacement. The connections are the ticket's, and so
+    is the distribution of the values; which connection got which is not.
+    """
+    drawn = dict(init)
+    for name, mask in masks.items():
+        survivors = init[name][mask]
+        generator = torch.Generator().manual_seed(seed_of("resample", seed, name))
+        size = survivors.shape
+        which = torch.randint(max(1, len(survivors)), size, generator=generator)
+        drawn[name] = init[name].clone()
+        drawn[name][mask] = survivors[which]
+    return drawn
+
+
+def noisy(init: State, masks: Masks, scale: float, seed: int) -> State:
+    """Initial weights plus Gaussian noise (figure F25).
+
+    Args:
+        init: The weights.
+        masks: Names the layers that get it.
+        scale: The noise's standard deviation over the layer's own.
+        seed: Of the noise: at any scale the same draw.
+    """
+    moved = dict(init)
+    for name in masks:
+        generator = torch.Generator().manual_seed(seed_of("noise", seed, name))
+        noise = torch.randn(init[name].shape, generator=generator)
+        moved[name] = init[name] + scale * init[name].std() * noise.to(init[name])
+    return moved
+
+
 def random_masks(masks: Masks, seed: int, round: int, control: int) -> Masks:
     """Random masks with the layer counts of `masks` (figures F1 and F14).
 
@@ -134,6 +170,60 @@ def random_masks(masks: Masks, seed: int, round: int, control: int) -> Masks:
     """
     scores = pruning.random_scores(masks, seed_of("random", seed, round, control))
     return pruning.keep(scores, Masks.ones(masks), pruning.layer_counts(masks))
+
+
+def shuffled_masks(masks: Masks, axis: int, seed: int) -> Masks:
+    """Random masks that keep one more thing of the ticket's than the counts.
+
+    Args:
+        masks: The ticket's.
+        axis: 0 keeps how many connections enter each unit (its fan-in), 1
+            how many leave each input (fan-out).
+        seed: Of the choice among them.
+    """
+    scores = pruning.random_scores(masks, seed)
+    shuffled: State = {}
+    for name, mask in masks.items():
+        lines = mask.transpose(0, axis).flatten(1)  # one line a unit, or an input
+        rank = scores[name].transpose(0, axis).flatten(1).argsort(1).argsort(1)
+        kept = (rank < lines.sum(1, keepdim=True)).view_as(mask.transpose(0, axis))
+        shuffled[name] = kept.transpose(0, axis)
+    return Masks(shuffled)
+
+
+def initial_masks(init: State, masks: Masks) -> Masks:
+    """Keep the largest initial values, without any training (figure F18)."""
+    scores = {name: init[name].abs() for name in masks}
+    return pruning.keep(scores, Masks.ones(masks), pruning.layer_counts(masks))
+
+
+def control(ticket: Ticket, arm: str, round: int, number: int) -> Ticket:
+    """Return a ticket's control: the ticket with one thing changed.
+
+    Args:
+        ticket: The ticket, with its masks and theta_0.
+        arm: One of words.CONTROLS.
+        round: The pruning round.
+        number: The repeat within the ticket's seed.
+    """
+    choose("control", arm, CONTROLS)
+    seed, masks, init = ticket.seed, ticket.masks, ticket.init
+    made = {"arm": arm, "round": round, "control": number}
+    if arm == "reinit":
+        fresh = reinit_seed(seed, round, number)
+        return from_seed(ticket.network, fresh, masks, **made)
+    stream = seed_of(arm.partition("-")[0], seed, round, number)
+    if arm == "resample":
+        init = resampled(init, masks, stream)
+    elif arm in NOISES:
+        init = noisy(init, masks, float(arm.removeprefix("noise-")), stream)
+    elif arm == "random":
+        masks = random_masks(masks, seed, round, number)
+    elif arm == "initial":
+        masks = initial_masks(init, masks)
+    else:
+        masks = shuffled_masks(masks, 0 if arm == "same-fan-in" else 1, stream)
+    return replace(ticket, masks=masks, init=init, made=made)
 
 
 def oneshot_masks(trained: nn.Module, rates: Rates, scope: str, rounds: int) -> Masks:

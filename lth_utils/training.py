@@ -5,13 +5,13 @@ where the validation loss was least (paper, section 2).
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lth_utils import sparse
 from lth_utils.data import Dataset, Split
@@ -21,10 +21,11 @@ from lth_utils.masks import State, snapshot
 from lth_utils.mlp import MLP, linear_layers, mask_of
 from lth_utils.recipes import Recipe
 from lth_utils.seeds import check_seed, seed_of
+from lth_utils.stack import Stack
 from lth_utils.words import SPLITS
 
 TRAIN_SAMPLE = 5000  # training images evaluated; all of them cost more than training
-EVALUATION_BATCH = 250  # its activations fit a core's cache, a convolution's too
+EVALUATION_BATCH = 250  # its activations fit a core's cache; a GPU takes 4 times that
 
 
 class Point(NamedTuple):
@@ -118,8 +119,8 @@ def train(
     net.to(place)
     data = data.to(place)
     dtype = next(net.parameters()).dtype
-    engine = engine_for(net, recipe)
     kept = snapshot(net) if keep_at == 0 else {}
+    engine = engine_for(net, recipe)
     curve: list[Point] = []
     order = batches(len(data.train.labels), recipe, seed, round)
     for iteration, batch in enumerate(order, start=1):
@@ -130,10 +131,58 @@ def train(
         if iteration == keep_at:
             engine.write()
             kept = snapshot(net)
-        if iteration % recipe.evaluate_every == 0 or iteration == recipe.iterations:
-            curve += _evaluations(engine, data, dtype, iteration, recipe)
+        if _evaluated(recipe, iteration):
+            (points,) = _evaluations(engine, data, dtype, iteration, recipe)
+            curve += points
     engine.write()
     return Training(curve, kept)
+
+
+def train_together(
+    nets: Sequence[nn.Module],
+    data: Dataset,
+    recipe: Recipe,
+    keys: Sequence[tuple[int, int]],
+    device: str | torch.device | None = None,
+) -> list[Training]:
+    """Train LeNets of one shape in place, as one stack: for a GPU.
+
+    Args:
+        nets: The networks, masked or not.
+        data: The data set.
+        recipe: How all of them are trained.
+        keys: Each network's (seed, round), which names its order of batches.
+        device: Where to train; None chooses the GPU if there is one.
+
+    Returns:
+        What `train` would return for each, but for the rounding of sums.
+
+    Raises:
+        LotteryError: As `train`, or if the networks cannot be stacked.
+    """
+    place = torch.device(device) if device is not None else best_device()
+    data = data.to(place)
+    stack = Stack([net.to(place) for net in nets], data, recipe)
+    dtype = stack.parameter.dtype
+    images, size = len(data.train.labels), recipe.batch_size
+    steps = steps_per_epoch(images, recipe)
+    orders = [epochs(images, seed, round) for seed, round in keys]
+    curves: list[list[Point]] = [[] for _ in nets]
+    for iteration in range(1, recipe.iterations + 1):
+        position = (iteration - 1) % steps
+        if position == 0:
+            order = torch.stack([next(each) for each in orders]).to(place)
+        stack.step(order[:, position * size : (position + 1) * size])
+        if _evaluated(recipe, iteration):
+            found = _evaluations(stack, data, dtype, iteration, recipe)
+            for curve, points in zip(curves, found, strict=True):
+                curve += points
+    stack.write()
+    return [Training(curve) for curve in curves]
+
+
+def _evaluated(recipe: Recipe, iteration: int) -> bool:
+    return iteration % recipe.evaluate_every == 0 or iteration == recipe.iterations
 
 
 def engine_for(net: nn.Module, recipe: Recipe) -> Engine:
@@ -150,39 +199,61 @@ def engine_for(net: nn.Module, recipe: Recipe) -> Engine:
     return MLP(layers, recipe)
 
 
+def epochs(images: int, seed: int, round: int) -> Iterator[Tensor]:
+    """Yield a permutation of the images (images,) for each epoch, for ever."""
+    generator = torch.Generator().manual_seed(seed_of("order", seed, round))
+    while True:
+        yield torch.randperm(images, generator=generator)
+
+
+def steps_per_epoch(images: int, recipe: Recipe) -> int:
+    """Return the number of whole batches.
+
+    Raises:
+        LotteryError: If there is none.
+    """
+    if images < recipe.batch_size:
+        raise LotteryError(
+            f"A batch of {recipe.batch_size} is more than the {images} training"
+            " images: expected a smaller one; lower the recipe's batch_size."
+        )
+    return images // recipe.batch_size
+
+
 def batches(images: int, recipe: Recipe, seed: int, round: int) -> Iterator[Tensor]:
     """Yield each step's indices (batch_size,): one permutation an epoch.
 
     Raises:
         LotteryError: If a batch is larger than the number of images.
     """
-    per_epoch = images // recipe.batch_size
-    if not per_epoch:
-        raise LotteryError(
-            f"A batch of {recipe.batch_size} is more than the {images} training"
-            " images: expected a smaller one; lower the recipe's batch_size."
-        )
-    generator = torch.Generator().manual_seed(seed_of("order", seed, round))
-    for iteration in range(recipe.iterations):
-        position = iteration % per_epoch
-        if position == 0:
-            order = torch.randperm(images, generator=generator)
-        yield order[position * recipe.batch_size :][: recipe.batch_size]
+    steps = steps_per_epoch(images, recipe)
+    whole = (
+        batch
+        for order in epochs(images, seed, round)
+        for batch in order.split(recipe.batch_size)[:steps]
+    )
+    return islice(whole, recipe.iterations)
 
 
 def _evaluations(
-    engine: Engine, data: Dataset, dtype: torch.dtype, iteration: int, recipe: Recipe
-) -> list[Point]:
-    points = [
-        Point(iteration, split, *_measure(engine.scores, data, dtype, split))
+    engine: Engine | Stack,
+    data: Dataset,
+    dtype: torch.dtype,
+    iteration: int,
+    recipe: Recipe,
+) -> list[list[Point]]:
+    """Return each replica's points at an iteration; an engine has one."""
+    found = [
+        [Point(iteration, split, *measured) for measured in replicas]
         for split in SPLITS
+        for replicas in [_measure(engine.scores, data, dtype, split)]
     ]
-    if not all(math.isfinite(point.loss) for point in points):
+    if not all(math.isfinite(point.loss) for points in found for point in points):
         raise LotteryError(
             f"Training diverged: the loss at iteration {iteration} is no finite"
             f" number; expected it to fall. Lower the learning rate ({recipe.lr:g})."
         )
-    return points
+    return [list(points) for points in zip(*found, strict=True)]
 
 
 def evaluate(net: nn.Module, data: Dataset, split: str = "test") -> tuple[float, float]:
@@ -194,7 +265,7 @@ def evaluate(net: nn.Module, data: Dataset, split: str = "test") -> tuple[float,
     parameter = next(net.parameters())
     was_training = net.training
     net.eval()
-    measured = _measure(net, data.to(parameter.device), parameter.dtype, split)
+    (measured,) = _measure(net, data.to(parameter.device), parameter.dtype, split)
     net.train(was_training)
     return measured
 
@@ -202,21 +273,26 @@ def evaluate(net: nn.Module, data: Dataset, split: str = "test") -> tuple[float,
 @torch.no_grad()
 def _measure(
     scores: Callable[[Tensor], Tensor], data: Dataset, dtype: torch.dtype, split: str
-) -> tuple[float, float]:
-    """Return mean loss and accuracy of what maps a scaled batch to scores."""
+) -> list[tuple[float, float]]:
+    """Return mean loss and accuracy of what maps a scaled batch to scores.
+
+    Scores are (N, classes), or (replicas, N, classes): one pair a replica.
+    """
     sample = _sample(data, split)
-    loss = torch.zeros((), dtype=torch.float64, device=data.device)
-    right = torch.zeros((), dtype=torch.int64, device=data.device)
-    for x, y in zip(
-        sample.images.split(EVALUATION_BATCH),
-        sample.labels.split(EVALUATION_BATCH),
-        strict=True,
-    ):
+    loss, right = torch.zeros((2, 1), dtype=torch.float64, device=data.device)
+    size = EVALUATION_BATCH if data.device.type == "cpu" else 4 * EVALUATION_BATCH
+    for x, y in zip(sample.images.split(size), sample.labels.split(size), strict=True):
         outputs = scores(data.scale(x, dtype))
-        loss += F.cross_entropy(outputs, y, reduction="sum")
-        right += (outputs.argmax(1) == y).sum()
+        outputs = outputs.view(-1, *outputs.shape[-2:])
+        chances = outputs.log_softmax(2)
+        labels = y.expand(len(outputs), -1)[..., None]
+        loss = loss - chances.gather(2, labels).sum((1, 2), dtype=torch.float64)
+        right = right + (outputs.argmax(2) == y).sum(1)
     images = len(sample.labels)
-    return loss.item() / images, right.item() / images
+    return [
+        (a / images, b / images)
+        for a, b in zip(loss.tolist(), right.tolist(), strict=True)
+    ]
 
 
 def _sample(data: Dataset, split: str) -> Split:

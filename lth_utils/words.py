@@ -4,9 +4,30 @@ A word is checked against these before torch is imported, so that a slip of
 the pen is answered at once.
 """
 
-DATASETS = ("mnist-small", "mnist", "colour-digits")
+import re
+from typing import NamedTuple
+
+from lth_utils.errors import unknown
+
+DATASETS = (
+    "mnist-small",
+    "mnist",
+    "fashion-mnist",
+    "mnist-1d",
+    "mnist-1d-shuffled",
+    "colour-digits",
+)
 SCALINGS = ("standardize", "unit", "l2")
-NETWORKS = ("lenet", "conv2", "conv4", "conv6", "resnet20", "vgg19", "conv2-narrow")
+NETWORKS = (
+    "lenet",
+    "conv2",
+    "conv4",
+    "conv6",
+    "resnet20",
+    "vgg19",
+    "conv2-narrow",
+    "lenet-1d",
+)
 SPLITS = ("train", "validation", "test")
 SCOPES = ("layer-wise", "global")
 SCORES = ("magnitude", "random", "initial")
@@ -20,7 +41,22 @@ SCORES = ("magnitude", "random", "initial")
 #   oneshot         pruned once, after round 0, to the ticket's layer counts
 #   oneshot-reinit  that mask with freshly drawn weights
 #   reinit          the ticket's mask with freshly drawn weights
+#   resample        the ticket's mask with values drawn from its own survivors
+#   noise-S         theta_0 plus noise of S initial standard deviations
 #   random          theta_0 with a random mask of the ticket's layer counts
+#   same-fan-in     likewise, and each unit keeps its number of inputs
+#   same-fan-out    likewise, and each input keeps its number of units
+#   initial         theta_0, keeping the largest initial values
+NOISES = ("noise-0.5", "noise-1", "noise-2", "noise-3")
+CONTROLS = (
+    "reinit",
+    "resample",
+    *NOISES,
+    "random",
+    "same-fan-in",
+    "same-fan-out",
+    "initial",
+)
 ARMS = (
     "dense",
     "ticket",
@@ -28,6 +64,45 @@ ARMS = (
     "continued",
     "oneshot",
     "oneshot-reinit",
-    "reinit",
-    "random",
+    *CONTROLS,
 )
+
+_UNITS = r"([1-9][0-9]{0,3}|10000)"
+_GAIN = r"(?=[0.]*[1-9])([0-9]{1,4}(?:\.[0-9]{1,9})?)"
+_NETWORK = re.compile(rf"({'|'.join(NETWORKS)}|lenet-{_UNITS}-{_UNITS})(?:@{_GAIN})?")
+_VARIANTS = (
+    "or lenet-50-17 (LeNet with 50 and 17 hidden units, each from 1 to 10000), or any"
+    " of these with a gain above 0, such as lenet@0.5 or lenet-50-17@0.5 (initial"
+    " weights times 0.5)"
+)
+
+
+class NetworkWord(NamedTuple):
+    """What a network's word says.
+
+    Attributes:
+        base: One of NETWORKS.
+        hidden: The two hidden layers' units, where the word gives them.
+        gain: What the initial weights are multiplied with.
+    """
+
+    base: str
+    hidden: tuple[int, int] | None
+    gain: float
+
+
+def check_network(word: str) -> NetworkWord:
+    """Return what the word of a network says.
+
+    >>> check_network("lenet-50-17@0.5")
+    NetworkWord(base='lenet', hidden=(50, 17), gain=0.5)
+
+    Raises:
+        LotteryError: If there is no such network.
+    """
+    match = _NETWORK.fullmatch(str(word))
+    if match is None:
+        raise unknown("network", word, NETWORKS, _VARIANTS)
+    base, first, second, gain = match.groups(default="")
+    hidden = (int(first), int(second)) if first else None
+    return NetworkWord("lenet" if hidden else base, hidden, float(gain or 1))

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
@@ -71,16 +72,17 @@ class Worker:
             env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
         )
 
-    def train(self, job: Job) -> None:
-        """Have the job trained and kept.
+    def train(self, jobs: Sequence[Job]) -> None:
+        """Have the jobs trained, together if they are several, and kept.
 
         Raises:
             LotteryError: If it failed for a reason that a sentence can say.
             RuntimeError: If it failed for any other; holds the traceback.
         """
-        answer = self._ask(json.dumps(self._order | {"job": asdict(job)}))
+        order = self._order | {"jobs": [asdict(job) for job in jobs]}
+        answer = self._ask(json.dumps(order))
         if not answer:
-            code = self._process.wait()
+            code, job = self._process.wait(), jobs[0]
             raise LotteryError(
                 f"A worker process died (exit code {code}) while training {job.arm},"
                 f" seed {job.seed}, round {job.round}: expected it to finish; the"
@@ -128,42 +130,66 @@ def work(
     Raises:
         LotteryError: The first failure; what was finished is kept.
     """
-    crew = [Worker(store, device) for _ in range(min(workers, len(jobs)))]
+    # A GPU is one place, where what is ready and alike trains together.
+    together = device.startswith("cuda")
+    crew = (
+        [Worker(store, device)]
+        if together
+        else [Worker(store, device) for _ in range(min(workers, len(jobs)))]
+    )
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in crew:
         idle.put(worker)
 
-    def train(job: Job) -> None:
+    def train(jobs: list[Job]) -> None:
         worker = idle.get()
-        worker.train(job)
+        worker.train(jobs)
         idle.put(worker)
 
-    waiting, running = list(jobs), dict[Future[None], Job]()
+    waiting, running = list(jobs), dict[Future[None], list[Job]]()
     with ThreadPoolExecutor(len(crew)) as threads:
         try:
             while waiting or running:
-                for job in _ready(waiting, store, len(crew) - len(running)):
-                    waiting.remove(job)
-                    running[threads.submit(train, job)] = job
+                free = len(crew) - len(running)
+                for batch in _ready(waiting, store, free, together):
+                    waiting = [job for job in waiting if job not in batch]
+                    running[threads.submit(train, batch)] = batch
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    job = running.pop(future)
+                    batch = running.pop(future)
                     future.result()
-                    report(job)
+                    for job in batch:
+                        report(job)
         finally:  # inside the pool, whose threads may be waiting for an answer
             for worker in crew:
                 worker.stop()
 
 
-def _ready(waiting: Sequence[Job], store: Store, free: int) -> list[Job]:
-    """Return the first `free` jobs whose parents are finished."""
-    found: list[Job] = []
+def _ready(
+    waiting: Sequence[Job], store: Store, free: int, together: bool
+) -> list[list[Job]]:
+    """Return the first `free` batches of jobs whose parents are finished.
+
+    A batch is a single job, or, where jobs train together, all that are alike.
+    """
+    found: list[list[Job]] = []
     for job in waiting:
-        if len(found) == free:
-            break
         parent = job.parent()
-        if parent is None or store.has(parent):
-            found.append(job)
+        if parent is not None and not store.has(parent):
+            continue
+        alike = [batch for batch in found if together and _alike(batch[0], job)]
+        if alike:
+            alike[0].append(job)
+        elif len(found) < free:
+            found.append([job])
+        elif not together:
+            break
     return found
+
+
+def _alike(one: Job, other: Job) -> bool:
+    """Whether two jobs can train in one stack."""
+    kinds = [(j.network, j.data, j.scaling, j.recipe) for j in (one, other)]
+    return kinds[0] == kinds[1]
 
 
 # --- the worker's side -------------------------------------------------------
@@ -176,6 +202,7 @@ def _serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # denormals slow long runs by up to 1.3 times
+    warnings.filterwarnings("ignore", message="Sparse networks train")  # said above
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed goes to the standard error
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -196,11 +223,12 @@ def _answer(order: dict[str, Any]) -> dict[str, str]:
     import torch
 
     store = Store(Path(order["folder"]), order["environment"])
-    job = Job.from_json(order["job"])
-    parent = job.parent()
+    jobs = [Job.from_json(job) for job in order["jobs"]]
     try:
-        before = store.read(parent) if parent else None
-        store.write(job, perform(job, before, torch.device(order["device"])))
+        parents = [store.read(p) if (p := job.parent()) else None for job in jobs]
+        results = perform(jobs, parents, torch.device(order["device"]))
+        for job, result in zip(jobs, results, strict=True):
+            store.write(job, result)
     except LotteryError as error:
         return {"sentence": str(error)}
     except torch.OutOfMemoryError as error:

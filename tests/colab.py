@@ -29,6 +29,7 @@ PYTHON = FOLDER / "env" / "bin" / "python"
 COLAB = [
     "torch==2.11.0",
     "torchvision==0.26.0",
+    "numba==0.60.0",
     "numpy==2.0.2",
     "pandas==2.2.2",
     "matplotlib==3.10.0",

@@ -84,10 +84,16 @@ def test_ladder(capsys, word):
 
 
 def test_data(capsys):
-    assert lth(capsys, "data")[1].split() == ["mnist-small", "mnist", "colour-digits"]
+    assert lth(capsys, "data")[1].split() == [
+        *("mnist-small", "mnist", "fashion-mnist"),
+        *("mnist-1d", "mnist-1d-shuffled", "colour-digits"),
+    ]
     code, out, _ = lth(capsys, "data", "mnist-small")
     assert code == 0
     assert "12000 train, 2000 validation, 10000 test" in out
+    code, out, _ = lth(capsys, "data", "mnist-1d")
+    assert code == 0
+    assert "images 1 x 40 x 1; 4000 train, 1000 validation, 1000 test" in out
 
 
 def test_help_is_worth_reading(capsys):
@@ -116,6 +122,7 @@ MISTAKES = {
     "show lenet-mnist --profile huge": "Unknown profile",
     "ladder lenett": "Unknown network 'lenett'.*Did you mean 'lenet'",
     "ladder lenet --rounds -1": "number of rounds is -1",
+    "ladder lenet@0.5": "Unknown network 'lenet@0.5'",
     "data cifar": "Unknown data set 'cifar'",
     "train": "invalid choice: 'train'",
     "": "required: command",

@@ -2,11 +2,13 @@ import builtins
 import errno
 import hashlib
 import os
+import random
 import struct
 import sys
 import tempfile
 import types
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import URLError
 
 import numpy as np
@@ -18,9 +20,11 @@ from lth_utils.data import Dataset, Split, dataset, load
 from lth_utils.datasets import make_mnist_small
 from lth_utils.digits import colour_digits
 from lth_utils.errors import LotteryError
+from lth_utils.signals import LEAST, MOST
 from lth_utils.words import DATASETS, SCALINGS
 
 SMALL = load("mnist-small")
+NAMES = tuple(mnist.MNIST.files)
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -33,36 +37,51 @@ def tiny_files() -> dict[str, bytes]:
     arrays = []
     for count in (5_020, 30):
         arrays += [rng.integers(256, size=(count, 4, 4)), np.arange(count) % 10]
-    return {name: idx(a) for name, a in zip(mnist.FILES, arrays, strict=True)}
+    return {name: idx(a) for name, a in zip(NAMES, arrays, strict=True)}
 
 
-@pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, bytes]:
-    """Files of MNIST's form, small, whose hashes the library expects."""
+class Tiny(NamedTuple):
+    """A data set of MNIST's form: its word, its name, its folder, its files."""
+
+    word: str
+    name: str
+    folder: str
+    files: dict[str, bytes]
+
+
+@pytest.fixture(params=["MNIST", "FASHION"])
+def tiny(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Tiny:
+    """Small files of MNIST's form, whose hashes the library expects."""
     files = tiny_files()
     digests = {k: hashlib.sha256(v).hexdigest() for k, v in files.items()}
-    monkeypatch.setattr(mnist, "FILES", digests)
-    monkeypatch.setattr(data, "FILES", digests)
+    source = getattr(mnist, request.param)._replace(files=digests)
+    monkeypatch.setattr(data, request.param, source)
     monkeypatch.setenv("LTH_DATA", str(tmp_path / "data"))
-    return files
+    return Tiny(source.name.lower(), source.name, source.folder, files)
 
 
-def lay(files: dict[str, bytes], folder: Path) -> Path:
-    raw = folder / "MNIST" / "raw"
+def lay(tiny: Tiny, folder: Path, **changed: bytes) -> Path:
+    files = tiny.files | changed
+    raw = folder / tiny.folder / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (raw / name).write_bytes(content)
     return raw
 
 
+def fake_class(download_into):
+    def fake(root: str, train: bool, download: bool) -> None:
+        download_into(Path(root))
+
+    return fake
+
+
 def pretend_torchvision(monkeypatch: pytest.MonkeyPatch, download) -> None:
-    """Put `download(folder)` in the place of torchvision's MNIST."""
-
-    def fake(root: str, train: bool, download_: bool = True, **_: object) -> None:
-        download(Path(root))
-
+    """Put `download(folder)` in the place of torchvision's classes."""
     module = types.ModuleType("torchvision.datasets")
-    module.MNIST = lambda root, train, download: fake(root, train)
+    module.MNIST = module.FashionMNIST = fake_class(download)
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, "torchvision.datasets", module)
 
@@ -275,28 +294,123 @@ def test_colour_digits_vary_in_colour_place_and_seed() -> None:
     assert not np.array_equal(pictures, colour_digits(same, 1))
 
 
-# The full set, from files
+# Signals
 
 
-def test_mnist_takes_the_last_5000_for_validation(
-    tiny: dict[str, bytes], tmp_path: Path
+@pytest.fixture(scope="module")
+def signals() -> Dataset:
+    return load("mnist-1d")
+
+
+@pytest.fixture(scope="module")
+def shuffled() -> Dataset:
+    return load("mnist-1d-shuffled")
+
+
+def splits(many: Dataset) -> tuple[Split, Split, Split]:
+    return many.train, many.validation, many.test
+
+
+def test_signals_are_images_of_one_row(signals: Dataset, shuffled: Dataset) -> None:
+    for many in (signals, shuffled):
+        assert [s.size for s in splits(many)] == [4_000, 1_000, 1_000]
+        assert many.shape == (1, 1, 40)
+        assert many.classes == 10
+        for split in splits(many):
+            assert split.images.dtype == torch.uint8
+            assert split.labels.bincount().min() > 0.08 * split.size
+
+
+def test_signals_are_the_same_bytes_everywhere(
+    signals: Dataset, shuffled: Dataset
 ) -> None:
+    expected = "28359ded7f47a8ca5218b58239ac904af446b60299ba3c0639679f67fcd323b2"
+    assert signals.digest == expected == load("mnist-1d").digest
+    assert shuffled.digest != expected
+
+
+def test_signals_are_the_generators_but_for_rounding(signals: Dataset) -> None:
+    from mnist1d.data import get_dataset_args, make_dataset
+
+    state = np.random.get_state()
+    made = make_dataset(get_dataset_args())
+    np.random.set_state(state)
+    step = (MOST - LEAST) / 255
+    for split, x, y in (
+        (signals.train, made["x"], made["y"]),
+        (signals.test, made["x_test"], made["y_test"]),
+    ):
+        back = LEAST + step * split.images.flatten(1).double().numpy()
+        assert np.abs(back - x).max() <= step / 2 + 1e-9  # so nothing is clipped
+        assert split.labels.tolist() == y.tolist()
+
+
+def test_validation_signals_are_of_another_draw(signals: Dataset) -> None:
+    seen = [{s.numpy().tobytes() for s in split.images} for split in splits(signals)]
+    assert [len(s) for s in seen] == [4_000, 1_000, 1_000]
+    assert seen[1].isdisjoint(seen[0] | seen[2])
+    low, high = signals.validation.images.min(), signals.validation.images.max()
+    assert (low > 0) & (high < 255)  # the fixed range covers this draw too
+
+
+def test_shuffled_signals_have_their_points_in_one_other_order(
+    signals: Dataset, shuffled: Dataset
+) -> None:
+    orders = set()
+    for plain, mixed in zip(splits(signals), splits(shuffled), strict=True):
+        assert torch.equal(plain.labels, mixed.labels)
+        assert torch.equal(plain.images.sort().values, mixed.images.sort().values)
+        ours, theirs = plain.images.flatten(1).T, mixed.images.flatten(1).T
+        same = (ours[:, None] == theirs[None]).all(2)
+        assert same.sum() == 40
+        orders.add(tuple(same.int().argmax(0).tolist()))
+    (order,) = orders
+    assert sorted(order) == list(range(40)) != list(order)
+
+
+def test_signals_leave_every_global_random_state_alone() -> None:
+    random.seed(7)
+    np.random.seed(7)
+    torch.manual_seed(7)
+    python, numpy, ours = (
+        random.getstate(),
+        np.random.get_state(),
+        torch.get_rng_state(),
+    )
+    load("mnist-1d")
+    assert random.getstate() == python
+    assert all(map(np.array_equal, np.random.get_state(), numpy))
+    assert torch.equal(torch.get_rng_state(), ours)
+
+
+def test_signals_without_their_generator_are_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "mnist1d.data", None)
+    with pytest.raises(LotteryError, match=r"Cannot import mnist1d.*pip install"):
+        load("mnist-1d")
+
+
+# The full sets, from files
+
+
+def test_mnist_takes_the_last_5000_for_validation(tiny: Tiny, tmp_path: Path) -> None:
     lay(tiny, tmp_path / "data")
-    many = load("mnist")
+    many = load(tiny.word)
     assert [s.size for s in (many.train, many.validation, many.test)] == [20, 5_000, 30]
-    train = np.frombuffer(tiny["train-images-idx3-ubyte"], np.uint8, offset=16)
+    train = np.frombuffer(tiny.files["train-images-idx3-ubyte"], np.uint8, offset=16)
     assert many.train.images.numpy().tobytes() == train.tobytes()[: 20 * 16]
     assert many.validation.images.numpy().tobytes() == train.tobytes()[20 * 16 :]
     assert many.validation.labels[:3].tolist() == [0, 1, 2]
 
 
 def test_files_that_are_there_need_neither_torchvision_nor_writing(
-    tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay(tiny, tmp_path / "data")
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    load("mnist")
+    load(tiny.word)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
 
 
@@ -308,50 +422,54 @@ def flip(content: bytes) -> bytes:
     return content[:-1] + bytes([content[-1] ^ 1])
 
 
-@pytest.mark.parametrize("name", mnist.FILES)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "damage", [cut, flip, lambda _: b"", lambda _: b"\0\0\x08", lambda _: b"<html>"]
 )
 def test_a_damaged_file_is_named_and_kept(
-    tiny: dict[str, bytes], tmp_path: Path, name: str, damage
+    tiny: Tiny, tmp_path: Path, name: str, damage
 ) -> None:
-    raw = lay(tiny | {name: damage(tiny[name])}, tmp_path / "data")
-    with pytest.raises(LotteryError, match=rf"{name} is damaged.*Delete it and load"):
-        load("mnist")
-    assert (raw / name).read_bytes() == damage(tiny[name])
+    raw = lay(tiny, tmp_path / "data", **{name: damage(tiny.files[name])})
+    with pytest.raises(LotteryError, match=rf"{name} is damaged") as caught:
+        load(tiny.word)
+    assert f"the {tiny.name} file of that name" in str(caught.value)
+    assert "Delete it and load" in str(caught.value)
+    assert (raw / name).read_bytes() == damage(tiny.files[name])
 
 
 # Downloading, with torchvision replaced
 
 
 def test_a_download_is_checked_and_moved_in_whole(
-    tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def download(folder: Path) -> None:
-        lay(tiny | {"train-images-idx3-ubyte.gz": b"rest"}, folder)
+        lay(tiny, folder, **{"train-images-idx3-ubyte.gz": b"rest"})
 
     pretend_torchvision(monkeypatch, download)
-    first_time = load("mnist")
-    assert everything_in(tmp_path / "data") == {f"MNIST/raw/{n}" for n in tiny}
+    first_time = load(tiny.word)
+    assert everything_in(tmp_path / "data") == {
+        f"{tiny.folder}/raw/{name}" for name in NAMES
+    }
     monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
-    assert load("mnist").digest == first_time.digest
+    assert load(tiny.word).digest == first_time.digest
 
 
 def test_a_download_fills_gaps_and_leaves_what_is_there(
-    tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = lay(tiny, tmp_path / "data")
-    kept, lost = list(tiny)[:2]
+    kept, lost = NAMES[:2]
     (raw / lost).unlink()
     before = (raw / kept).stat().st_mtime_ns
     pretend_torchvision(monkeypatch, lambda folder: lay(tiny, folder))
-    load("mnist")
+    load(tiny.word)
     assert (raw / kept).stat().st_mtime_ns == before
 
 
-def raising(error: Exception):
+def raising(error: Exception, tiny: Tiny):
     def download(folder: Path) -> None:
-        lay({"train-images-idx3-ubyte": b"half"}, folder)
+        lay(tiny, folder, **{NAMES[0]: b"half"})
         raise error
 
     return download
@@ -360,7 +478,10 @@ def raising(error: Exception):
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (URLError("no route to host"), "Cannot download MNIST .*Check the network"),
+        (
+            URLError("no route to host"),
+            "Cannot download NAME .*Check the network.*FOLDER/raw",
+        ),
         (RuntimeError("Error downloading x.gz:\nTried"), r"downloading x.gz\)\. Check"),
         (ConnectionResetError(errno.ECONNRESET, "reset"), "Check the network"),
         (TimeoutError(errno.ETIMEDOUT, "timed out"), "Check the network"),
@@ -369,28 +490,30 @@ def raising(error: Exception):
     ],
 )
 def test_a_failed_download_is_a_sentence_and_leaves_nothing(
-    tiny: dict[str, bytes],
+    tiny: Tiny,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
     sentence: str,
 ) -> None:
-    pretend_torchvision(monkeypatch, raising(error))
+    pretend_torchvision(monkeypatch, raising(error, tiny))
+    sentence = sentence.replace("NAME", tiny.name).replace("FOLDER", tiny.folder)
     with pytest.raises(LotteryError, match=sentence) as caught:
-        load("mnist")
+        load(tiny.word)
     assert "mnist-small" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_a_download_with_another_hash_is_not_kept(
-    tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "t10k-labels-idx1-ubyte"
-    wrong = tiny | {name: flip(tiny[name])}
-    pretend_torchvision(monkeypatch, lambda folder: lay(wrong, folder))
-    with pytest.raises(LotteryError, match=rf"{name} is not MNIST's.*nothing was kept"):
-        load("mnist")
+    wrong = {name: flip(tiny.files[name])}
+    pretend_torchvision(monkeypatch, lambda folder: lay(tiny, folder, **wrong))
+    sentence = rf"{name} is not {tiny.name}'s.*nothing was kept"
+    with pytest.raises(LotteryError, match=sentence):
+        load(tiny.word)
     assert everything_in(tmp_path / "data") == set()
 
 
@@ -403,7 +526,7 @@ def test_a_download_with_another_hash_is_not_kept(
     ],
 )
 def test_a_torchvision_that_fails_to_import_is_a_sentence(
-    tiny: dict[str, bytes],
+    tiny: Tiny,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
@@ -417,12 +540,12 @@ def test_a_torchvision_that_fails_to_import_is_a_sentence(
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(LotteryError, match=r"Cannot import torchvision.*pip install"):
-        load("mnist")
+        load(tiny.word)
     assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_a_read_only_folder_is_a_sentence_before_any_download(
-    tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: object) -> str:
         raise OSError(errno.EROFS, "Read-only file system")
@@ -433,16 +556,16 @@ def test_a_read_only_folder_is_a_sentence_before_any_download(
     pretend_torchvision(monkeypatch, download)
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     with pytest.raises(LotteryError, match=r"read-only.*LTH_DATA"):
-        load("mnist")
+        load(tiny.word)
 
 
 def test_a_folder_that_is_a_file_is_a_sentence(
-    tiny: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LTH_DATA", str(tmp_path / "file" / "data"))
     with pytest.raises(LotteryError, match="a file, not a folder"):
-        load("mnist")
+        load(tiny.word)
 
 
 def test_the_folder_is_the_named_one_or_the_users_cache(
@@ -460,7 +583,7 @@ def test_the_folder_is_the_named_one_or_the_users_cache(
 
 def test_the_full_mnist_holds_the_packaged_subset(tmp_path: Path) -> None:
     raw = mnist.data_folder() / "MNIST" / "raw"
-    if not all(os.access(raw / name, os.R_OK) for name in mnist.FILES):
+    if not all(os.access(raw / name, os.R_OK) for name in NAMES):
         pytest.skip(
             'The full MNIST is not in the data folder: load("mnist") fetches it.'
         )
@@ -478,3 +601,20 @@ def test_the_full_mnist_holds_the_packaged_subset(tmp_path: Path) -> None:
     with np.load(made) as ours, np.load(mnist.SMALL) as packaged:
         assert ours.files == packaged.files
         assert all(np.array_equal(ours[k], packaged[k]) for k in ours.files)
+
+
+def test_the_full_fashion_mnist_has_a_tenth_of_each_class() -> None:
+    raw = mnist.FASHION.raw(mnist.data_folder())
+    if not all(os.access(raw / name, os.R_OK) for name in NAMES):
+        pytest.skip(
+            'Fashion-MNIST is not in the data folder: load("fashion-mnist") fetches it.'
+        )
+    many = load("fashion-mnist")
+    assert [s.size for s in (many.train, many.validation, many.test)] == [
+        *(55_000, 5_000, 10_000)
+    ]
+    labels = torch.cat([many.train.labels, many.validation.labels])
+    assert labels.bincount().tolist() == [6_000] * 10
+    assert many.test.labels.bincount().tolist() == [1_000] * 10
+    assert many.train.labels[:5].tolist() == [9, 0, 0, 3, 0]
+    assert many.shape == SMALL.shape

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 import torch
-from helpers import few
+from helpers import few, tiny_experiment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 import lth_utils as lth
-from lth_utils import sparse, training
+from lth_utils import jobs, sparse, training
 from lth_utils.engines import Autograd, Descent, Engine
 from lth_utils.mlp import MLP, linear_layers
 from lth_utils.recipes import Recipe
@@ -285,12 +285,12 @@ def test_parameters_are_in_order_after_training_and_where_they_are_kept():
     whole, short = narrow_conv(), narrow_conv()
     kept = lth.train(whole, COLOURS, Recipe(1e-3, 6), keep_at=3, device="cpu").kept
     lth.train(short, COLOURS, Recipe(1e-3, 3), device="cpu")
-    tensors = [*kept.values(), *lth.snapshot(whole).values(), *whole.buffers()]
+    start = lth.train(again := narrow_conv(), COLOURS, Recipe(1e-3, 6), keep_at=0).kept
+    states = (start, kept, lth.snapshot(whole))
+    tensors = [*(t for state in states for t in state.values()), *whole.buffers()]
     assert all(tensor.is_contiguous() for tensor in tensors)
     # Keeping them changed nothing, neither there nor afterwards.
     assert all(torch.equal(kept[k], v) for k, v in lth.snapshot(short).items())
-    again = narrow_conv()
-    lth.train(again, COLOURS, Recipe(1e-3, 6), device="cpu")
     after = lth.snapshot(again)
     assert all(torch.equal(after[k], v) for k, v in lth.snapshot(whole).items())
 
@@ -302,3 +302,59 @@ def test_convolutions_train_with_channels_side_by_side():
     assert net.conv2.mask.is_contiguous(memory_format=torch.channels_last)
     engine.write()
     assert net.conv2.weight.is_contiguous()
+
+
+# --- the stack: many replicas as one -----------------------------------------
+
+
+def three_nets(dtype: torch.dtype = torch.float64) -> list[nn.Module]:
+    """One dense and two sparse nets, two of them with the same first values."""
+    nets = [lth.masked(lth.LeNet(seed, (30, 20)).to(dtype)) for seed in (0, 0, 1)]
+    for net, density in zip(nets, (1.0, 0.3, 0.05), strict=True):
+        lth.apply_masks(net, random_masks(net, density))
+    return nets
+
+
+@pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
+def test_a_stack_trains_each_replica_as_if_alone(recipe):
+    keys = [(0, 0), (0, 3), (1, 2)]
+    together, alone = three_nets(), three_nets()
+    curves = lth.train_together(together, DATA, recipe, keys, "cpu")
+    for net, other, curve, key in zip(together, alone, curves, keys, strict=True):
+        reference = lth.train(other, DATA, recipe, *key, device="cpu")
+        for name, value in lth.snapshot(other).items():
+            apart = (lth.snapshot(net)[name] - value).abs().max().item()
+            assert apart <= 1e-10, name
+        for point, expected in zip(curve.curve, reference.curve, strict=True):
+            assert point[:2] == expected[:2]
+            assert point[2:] == pytest.approx(expected[2:], abs=1e-9)
+
+
+def test_a_stack_takes_lenets_of_one_shape_only():
+    wide = [lth.LeNet(0), lth.LeNet(0, (10, 10))]
+    with pytest.raises(lth.LotteryError, match="different widths"):
+        lth.train_together(wide, DATA, ADAM, [(0, 0)] * 2, "cpu")
+    with pytest.raises(lth.LotteryError, match="Conv2 cannot be stacked"):
+        lth.train_together([lth.Conv2()], DATA, ADAM, [(0, 0)], "cpu")
+
+
+def test_too_little_memory_splits_the_stack_and_says_so(monkeypatch, capsys):
+    whole = lth.train_together
+
+    def small(nets, *rest):
+        if len(nets) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(nets, *rest)
+
+    experiment = tiny_experiment(arms=("dense",), seeds=(0, 1, 2, 3, 4))
+    asked = jobs.jobs_of(experiment)
+    monkeypatch.setattr(jobs, "train_together", small)
+    split = jobs.perform(asked, [None] * 5, torch.device("cpu"))
+    assert "too small for 5 networks at once: training 2 and 3." in (
+        capsys.readouterr().err
+    )
+    monkeypatch.setattr(jobs, "train_together", whole)
+    once = jobs.perform(asked, [None] * 5, torch.device("cpu"))
+    for one, other in zip(split, once, strict=True):
+        accuracies = [[p.accuracy for p in result.curve] for result in (one, other)]
+        assert accuracies[0] == pytest.approx(accuracies[1], abs=0.01)

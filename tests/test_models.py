@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from lth_utils.errors import LotteryError
+from lth_utils.experiments import PRUNING, experiment
 from lth_utils.models import Conv2, Conv4, Conv6, LeNet, ResNet20, initialize, network
-from lth_utils.words import NETWORKS
+from lth_utils.words import NETWORKS, check_network
 
 # the table of the paper's Figure 2: weights in all, in 3 x 3 convolutions
 COUNTS = {
@@ -15,7 +18,9 @@ COUNTS = {
     "resnet20": (270_896, 267_696),
     "vgg19": (20_024_000, 20_018_880),
     "conv2-narrow": (269_616, 2_736),
+    "lenet-1d": (15_000, 0),
 }
+SHAPES = {"lenet": (1, 28, 28), "lenet-1d": (1, 1, 40)}
 
 
 def weights(net: nn.Module) -> dict[str, torch.Tensor]:
@@ -44,7 +49,7 @@ def test_resnet_has_its_shortcuts_and_output_apart() -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gives_ten_finite_scores_an_image(name: str) -> None:
-    shape = (1, 28, 28) if name == "lenet" else (3, 32, 32)
+    shape = SHAPES.get(name, (3, 32, 32))
     images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     scores = network(name, 0)(images)
     assert scores.shape == (2, 10)
@@ -165,7 +170,70 @@ def test_narrow_widths() -> None:
     assert net(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
-def test_an_unknown_network_is_a_sentence() -> None:
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("lenet", ("lenet", None, 1.0)),
+        ("conv2-narrow", ("conv2-narrow", None, 1.0)),
+        ("lenet-1d@2", ("lenet-1d", None, 2.0)),
+        ("lenet@0.5", ("lenet", None, 0.5)),
+        ("lenet-50-17", ("lenet", (50, 17), 1.0)),
+        ("lenet-1-10000", ("lenet", (1, 10_000), 1.0)),
+        ("lenet-50-17@0.05", ("lenet", (50, 17), 0.05)),
+    ],
+)
+def test_what_a_networks_word_says(word: str, expected: tuple[object, ...]) -> None:
+    assert check_network(word) == expected
+
+
+def test_a_networks_word_decides_widths_and_gain() -> None:
+    plain, scaled = LeNet(3, hidden=(50, 17)), network("lenet-50-17@0.3", 3)
+    assert type(scaled) is LeNet
+    assert sum(w.numel() for w in weights(scaled).values()) == 784 * 50 + 50 * 17 + 170
+    assert scaled.state_dict().keys() == plain.state_dict().keys()
+    for key, value in scaled.state_dict().items():
+        assert torch.equal(value, plain.state_dict()[key] * 0.3), key
+    assert all(p.requires_grad and p.is_leaf for p in scaled.parameters())
+
+
+@pytest.mark.parametrize("name", ["conv2-narrow", "resnet20"])
+def test_a_gain_leaves_biases_and_batchnorm_alone(name: str) -> None:
+    scaled = network(f"{name}@0.5", 1).state_dict()
+    for key, value in network(name, 1).state_dict().items():
+        expected = value * 0.5 if value.dim() > 1 else value
+        assert torch.equal(scaled[key], expected), key
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("lenett", "", "LeNet", " lenet", "lenet\n", "lenet-", "lenet-50"),
+        *("lenet-50-17-3", "lenet-0-17", "lenet-50-017", "lenet-50-10001"),
+        *("lenet-50--17", "lenet-5.0-17", "lenet-٣-17", "conv2-50-17"),
+        *("lenet@", "lenet@0", "lenet@0.0", "lenet@-1", "lenet@+1", "lenet@.5"),
+        *("lenet@1.", "lenet@1e-3", "lenet@inf", "lenet@nan", "lenet@1@2"),
+        *("@0.5", "lenet@0.5-50-17", None, 3),
+    ],
+)
+def test_an_unknown_network_is_a_sentence(word: str) -> None:
+    expected = f"Unknown network {word!r}: expected one of lenet, conv2, "
+    with pytest.raises(LotteryError) as caught:
+        network(word, 0)
+    assert str(caught.value).startswith(expected)
+    for example in ("lenet-50-17", "lenet@0.5", "lenet-50-17@0.5"):
+        assert example in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_experiment_takes_the_same_words() -> None:
+    small = replace(experiment("lenet-mnist"), network="lenet-50-17@0.5")
+    assert small.network == "lenet-50-17@0.5"
+    assert PRUNING["lenet-1d"] == PRUNING["lenet"]
+    with pytest.raises(LotteryError, match=r"Unknown network 'lenet@0'.*lenet@0\.5"):
+        replace(small, network="lenet@0")
+
+
+def test_a_slip_is_answered_with_the_nearest_network() -> None:
     with pytest.raises(LotteryError, match=r"Unknown network 'lenett'.*mean 'lenet'"):
         network("lenett", 0)
 

@@ -22,9 +22,12 @@ from lth_utils.files import atomic_file, atomic_folder, sweep
 from lth_utils.jobs import Job, jobs_of, with_ancestors
 from lth_utils.runs import stored
 from lth_utils.store import Store
-from lth_utils.words import ARMS
+from lth_utils.words import ARMS, CONTROLS
+from lth_utils.workers import _ready
 
-TINY = tiny_experiment(arms=ARMS)
+# Every way to get a structure and values, but one of the controls for all.
+ONE_OF_A_KIND = tuple(arm for arm in ARMS if arm not in CONTROLS) + ("reinit", "random")
+TINY = tiny_experiment(arms=ONE_OF_A_KIND)
 
 
 @pytest.fixture(scope="module")
@@ -112,20 +115,35 @@ def test_every_arm_trains_on_the_same_batches(undisturbed, monkeypatch):
     for job in jobs_of(TINY):
         if job.round == 3 and not job.arm.startswith("continu"):
             parent = job.parent()
-            jobs.perform(job, store.read(parent), torch.device("cpu"))
+            jobs.perform([job], [store.read(parent)], torch.device("cpu"))
     assert seen == [(0, 3)] * 5
 
 
-def test_strategy_2_resets_only_its_evaluation(undisturbed, monkeypatch):
+def test_on_a_gpu_all_that_is_ready_and_alike_trains_together(undisturbed, monkeypatch):
     use(monkeypatch, undisturbed[0])
-    table = undisturbed[1]
-    curves = {
-        (arm, round): rows[["iteration", "split", "loss"]].to_numpy().tolist()
-        for (arm, round), rows in table.groupby(["arm", "round"])
-    }
-    # Both strategies prune the same dense network, and reset it, in round 1.
-    assert curves["continued", 1] == curves["ticket", 1]
-    assert curves["continued", 2] != curves["ticket", 2]
+    store, _ = stored(jobs_of(TINY))
+    dense, *_, last = with_ancestors(jobs_of(TINY))
+    other = replace(dense, recipe=Recipe(iterations=7))
+    orphan = replace(last, seed=99)  # its ticket is not in the store
+    waiting = [dense, last, orphan, other]
+    assert _ready(waiting, store, 1, together=True) == [[dense, last]]
+    assert _ready(waiting, store, 2, together=True) == [[dense, last], [other]]
+    assert _ready(waiting, store, 2, together=False) == [[dense], [last]]
+
+
+def test_strategy_2_prunes_what_was_trained_on_and_resets_once(
+    undisturbed, monkeypatch
+):
+    use(monkeypatch, undisturbed[0])
+    store, _ = stored(jobs_of(TINY))
+    (twice,) = [j for j in jobs_of(TINY) if (j.arm, j.round) == ("continued", 2)]
+    chain = twice.parent()
+    assert (chain.arm, chain.round) == ("continuing", 1)
+    assert chain.parent().arm == replace(twice, round=1).parent().arm == "dense"
+    net = jobs.trained(chain, store.read(chain))
+    assert store.read(twice).masks == lth.prune(net, TINY.pruning.rates)
+    start = lth.ticket(TINY, arm="continued", round=2).init
+    assert all(torch.equal(start[k], v) for k, v in lth.snapshot(lth.LeNet(0)).items())
 
 
 def test_kept_weights_give_the_kept_accuracy(undisturbed, monkeypatch):

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lth_utils as lth
-from lth_utils import LotteryError, Recipe, Ticket
+from lth_utils import LotteryError, Recipe, Ticket, tickets
 from lth_utils.tickets import oneshot_masks
+from lth_utils.words import CONTROLS, NOISES
 
 SHORT = Recipe(iterations=20, evaluate_every=20)
 
@@ -134,6 +135,96 @@ def test_random_masks_keep_the_layer_counts(found):
     ]
     assert overlap < masks.layer_density()["fc1.weight"] + 0.02
     assert random != lth.random_masks(masks, seed=4, round=3, control=1)
+
+
+CHANGES = {  # what each control changes: the masks, the initial weights
+    "reinit": (False, True),
+    "resample": (False, True),
+    **dict.fromkeys(NOISES, (False, True)),
+    "random": (True, False),
+    "same-fan-in": (True, False),
+    "same-fan-out": (True, False),
+    "initial": (True, False),
+}
+
+
+@pytest.mark.parametrize("arm", CONTROLS)
+def test_a_control_changes_one_thing(found, arm):
+    ticket = found[-1]
+    control = tickets.control(ticket, arm, 2, 0)
+    fresh_masks, fresh_init = CHANGES[arm]
+    kept = all(torch.equal(control.init[n], t) for n, t in ticket.init.items())
+    assert (control.masks != ticket.masks, not kept) == (fresh_masks, fresh_init)
+    assert control.masks.counts() == ticket.masks.counts()
+    again = tickets.control(ticket, arm, 2, 0)
+    assert again.masks == control.masks
+    assert all(torch.equal(again.init[n], t) for n, t in control.init.items())
+    if arm != "initial":  # which has nothing to draw
+        other = tickets.control(ticket, arm, 2, 1)
+        assert other.masks != control.masks or any(
+            not torch.equal(other.init[n], t) for n, t in control.init.items()
+        )
+
+
+def test_an_unknown_control(found):
+    with pytest.raises(lth.LotteryError, match=r"control 'reinti'.*reinit"):
+        tickets.control(found[-1], "reinti", 2, 0)
+
+
+@pytest.mark.parametrize(("arm", "kept", "other"), [("in", 1, 0), ("out", 0, 1)])
+def test_shuffled_masks_keep_each_line(found, arm, kept, other):
+    masks = found[-1].masks
+    shuffled = tickets.control(found[-1], f"same-fan-{arm}", 2, 0).masks
+    for name, mask in masks.items():
+        assert torch.equal(shuffled[name].sum(kept), mask.sum(kept))
+    assert not torch.equal(
+        shuffled["fc1.weight"].sum(other), masks["fc1.weight"].sum(other)
+    )
+
+
+def test_shuffled_masks_of_convolutions():
+    net = lth.masked(lth.Conv2(filters=(4, 5), units=(6, 7)))
+    masks = lth.prune(net, 0.7)
+    by_filter = tickets.shuffled_masks(masks, 0, 1)["conv2.weight"]
+    assert torch.equal(by_filter.sum((1, 2, 3)), masks["conv2.weight"].sum((1, 2, 3)))
+    by_channel = tickets.shuffled_masks(masks, 1, 1)["conv2.weight"]
+    assert torch.equal(by_channel.sum((0, 2, 3)), masks["conv2.weight"].sum((0, 2, 3)))
+
+
+def test_resampled_values_are_the_survivors(found):
+    ticket = found[-1]
+    drawn = tickets.control(ticket, "resample", 2, 0).init
+    for name, mask in ticket.masks.items():
+        survivors = set(ticket.init[name][mask].tolist())
+        assert set(drawn[name][mask].tolist()) <= survivors
+        assert not torch.equal(drawn[name][mask], ticket.init[name][mask])
+
+
+def test_resampling_an_empty_layer_changes_nothing():
+    net = lth.masked(lth.LeNet())
+    masks = lth.Masks({n: torch.zeros_like(m) for n, m in lth.masks_of(net).items()})
+    init = lth.snapshot(net)
+    drawn = tickets.resampled(init, masks, 0)
+    assert all(torch.equal(drawn[name], value) for name, value in init.items())
+
+
+def test_noise_has_the_asked_size_and_one_direction(found):
+    ticket = found[-1]
+    weight = ticket.init["fc1.weight"]
+    half, three = (
+        tickets.control(ticket, arm, 2, 0).init["fc1.weight"] - weight
+        for arm in ("noise-0.5", "noise-3")
+    )
+    assert half.std().item() == pytest.approx(0.5 * weight.std().item(), rel=0.02)
+    assert torch.allclose(6 * half, three, atol=1e-5)
+
+
+def test_the_largest_initial_values_need_no_training(found):
+    ticket = found[-1]
+    masks = tickets.control(ticket, "initial", 2, 0).masks
+    for name, mask in masks.items():
+        size = ticket.init[name].abs()
+        assert size[mask].min() >= size[~mask].max()
 
 
 @pytest.mark.parametrize("scope", ["layer-wise", "global"])

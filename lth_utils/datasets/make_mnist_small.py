@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lth_utils.files import atomic_file
-from lth_utils.mnist import FILES, read_idx
+from lth_utils.mnist import MNIST, read_idx
 
 TRAIN, VALIDATION = 12_000, 2_000
 
@@ -53,7 +53,7 @@ def write(path: Path, arrays: dict[str, NDArray[np.uint8]]) -> None:
 
 def main(folder: Path, path: Path) -> None:
     """Read the four files in `folder`, check them, and write the subset to `path`."""
-    arrays = [read_idx(folder / name, digest) for name, digest in FILES.items()]
+    arrays = [read_idx(folder / name, sha) for name, sha in MNIST.files.items()]
     subset = select(arrays[0], arrays[1])
     write(path, subset | {"test_images": arrays[2], "test_labels": arrays[3]})
 
