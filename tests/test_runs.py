@@ -17,10 +17,11 @@ import torch
 from helpers import tiny_experiment
 
 import lth_utils as lth
-from lth_utils import LotteryError, Recipe, jobs, tables
+from lth_utils import LotteryError, Recipe, jobs, tables, workers
 from lth_utils.files import atomic_file, atomic_folder, sweep
 from lth_utils.jobs import Job, jobs_of, with_ancestors
 from lth_utils.runs import stored
+from lth_utils.store import Store
 from lth_utils.words import ARMS, CONTROLS
 from lth_utils.workers import _ready
 
@@ -442,3 +443,12 @@ def test_a_dying_worker_says_so(runs, monkeypatch):
     monkeypatch.setattr("lth_utils.workers.sys.executable", "/bin/false")
     with pytest.raises(LotteryError, match=r"worker process died .* run again"):
         lth.run(TINY, workers=1)
+
+
+def test_a_worker_has_one_thread_and_an_allocator_that_keeps(monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(workers.subprocess, "Popen", lambda *_, **how: seen.update(how))
+    workers.Worker(Store(tmp_path, {}), "cpu")
+    assert seen["env"]["OMP_NUM_THREADS"] == "1"
+    assert workers.ENVIRONMENT.items() <= seen["env"].items()
+    assert int(seen["env"]["MALLOC_MMAP_THRESHOLD_"]) <= 2**25  # older glibcs' limit
