@@ -1,10 +1,10 @@
 from . import plots as plots
-from .checks import check as check
 from .data import Dataset as Dataset
 from .data import Split as Split
 from .data import dataset as dataset
 from .data import load as load
 from .errors import LotteryError as LotteryError
+from .exercises import check as check
 from .experiments import EXPERIMENTS as EXPERIMENTS
 from .experiments import PRUNING as PRUNING
 from .experiments import Experiment as Experiment

@@ -219,7 +219,7 @@ def test_right_answers(which, answer, capsys):
         ("1.2", 0.1, "0.1 is too large. CSR writes 64 bits"),
         ("1.3", dict.fromkeys(GLOBAL, 0.2), 'say scope="global"'),
         ("1.3", {name: 1.2 * d for name, d in GLOBAL.items()}, "a fifth remains"),
-        ("1.3", {"fc1": 0.2}, "Name each layer"),
+        ("1.3", {"fc1": 0.2}, "densities by layer, one for each of fc1.weight"),
         ("1.4", 0.635, "no accuracy in percent"),
         ("1.4", 95.0, "turn the scores' signs"),
         ("1.4", 11.0, "nine tenths stay"),
