@@ -130,7 +130,7 @@ def test_say_wraps_a_sentence(capsys):
 
 def test_say_keeps_a_number_and_its_unit_on_one_line(capsys):
     say("x" * 70 + " 5 %")
-    assert capsys.readouterr().out == "x" * 70 + "\n5 %\n"
+    assert capsys.readouterr().out == "x" * 70 + "\n5\N{NO-BREAK SPACE}%\n"
 
 
 @pytest.mark.parametrize("name", ["", " ", "a:b", 3])
