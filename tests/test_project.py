@@ -35,7 +35,7 @@ FLOORS = [
     {"pruning", "training", "engines", "mlp", "kernels", "sparse"},
     {"tickets"},
     {"experiments", "tables", "jobs", "store", "workers", "runs", "records"},
-    {"drawing", "plots", "frames", "explore", "glue", "checks", "exercises"},
+    {"drawing", "images", "plots", "frames", "explore", "glue", "checks", "exercises"},
     {"cli"},
 ]
 
