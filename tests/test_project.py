@@ -45,7 +45,7 @@ FLOORS = [
         "runs",
         "records",
     },
-    {"drawing", "plots", "frames", "explore", "glue", "checks"},
+    {"drawing", "images", "plots", "frames", "explore", "glue", "checks", "exercises"},
     {"cli"},
 ]
 
