@@ -26,7 +26,7 @@ from lth_utils.words import ARMS, CONTROLS
 from lth_utils.workers import _ready
 
 # Every way to get a structure and values, but one of the controls for all.
-ONE_OF_A_KIND = tuple(arm for arm in ARMS if arm not in CONTROLS) + ("reinit", "random")
+ONE_OF_A_KIND = (*(arm for arm in ARMS if arm not in CONTROLS), "reinit", "random")
 TINY = tiny_experiment(arms=ONE_OF_A_KIND)
 
 
