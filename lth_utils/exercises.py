@@ -1,6 +1,6 @@
-"""The chapters' exercises: what each answer must be, and the hints.
+"""The exercises of chapters 1 to 4: what each answer must be, and the hints.
 
-`check` is offered from here, so that whoever has it has the exercises.
+`check` is offered from here, so that whoever has it has all exercises.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lth_utils import exercises_lenet  # noqa: F401  # registers chapters 8 to 11
 from lth_utils.checks import (
     array,
     check,

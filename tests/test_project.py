@@ -45,7 +45,8 @@ FLOORS = [
         "runs",
         "records",
     },
-    {"drawing", "images", "plots", "frames", "explore", "glue", "checks", "exercises"},
+    {"drawing", "images", "plots", "frames", "explore", "glue", "checks", "exercises"}
+    | {"exercises_lenet"},
     {"cli"},
 ]
 
