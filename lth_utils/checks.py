@@ -144,11 +144,13 @@ def returned(function: Any, *arguments: Any) -> Any:
     """Call the reader's function; its own failure is told, not raised."""
     demand(callable(function), f"Expected a function, and got {_described(function)}.")
     try:
-        return function(*arguments)
+        found = function(*arguments)
     except Exception as error:
         raise _Wrong(
             f"Your function stopped with {type(error).__name__}: {error}"
         ) from error
+    demand(found is not None, "The function returns nothing yet.")
+    return found
 
 
 def _plain(answer: Any) -> Any:

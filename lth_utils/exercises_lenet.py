@@ -10,7 +10,6 @@ from lth_utils.pairs import paired
 from lth_utils.records import recorded
 from lth_utils.tables import early_stop
 
-
 # ---- Chapter 8: Initialization matters
 
 
