@@ -114,8 +114,7 @@ def _(answer: Any) -> None:
     bias, constant = torch.tensor([0.1, -0.2, 0.3]), torch.tensor([1, 0, 0, 1]) > 0
     # Only copies are handed out: an answer may change what it is given.
     given = (weight.clone(), bias.clone(), constant.clone(), -0.5)
-    found = _returned(answer, *given)
-    demand(found is not None, "The function returns nothing yet.")
+    found = returned(answer, *given)
     new_weight, new_bias = (array(each) for each in found)
     demand(new_weight.shape == weight.shape, "The weight keeps its shape.")
     left = np.count_nonzero(new_weight[:, array(constant)])
@@ -136,7 +135,7 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     mask = torch.arange(40).repeat(30, 1) < torch.arange(30)[:, None]
     first, second = (
-        array(_returned(answer, mask.clone()), (30, 40)) != 0 for _ in range(2)
+        array(returned(answer, mask.clone()), (30, 40)) != 0 for _ in range(2)
     )
     kept = (first.sum(1) == array(mask).sum(1)).all()
     columns = (first.sum(0) == array(mask).sum(0)).all()
@@ -163,7 +162,7 @@ def _(answer: Any) -> None:
     column[0, [5, 33]] = True  # one above the other
     chance = 2 * 27 * 28 * 2 / (784 * 783)
     alone, none, below, both = (
-        number(_returned(answer, mask.clone()))
+        number(returned(answer, mask.clone()))
         for mask in (side, apart, column, torch.cat([side, apart]))
     )
     demand(none == 0, "The end of a line is no neighbour of the next one's beginning.")
