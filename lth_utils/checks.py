@@ -140,7 +140,7 @@ def named(answer: Any, names: Collection[str], what: str) -> Mapping[str, Any]:
     return answer
 
 
-def returned(function: Any, *arguments: Any) -> Any:
+def called(function: Any, *arguments: Any) -> Any:
     """Call the reader's function; its own failure is told, not raised."""
     demand(callable(function), f"Expected a function, and got {_described(function)}.")
     try:
@@ -149,6 +149,13 @@ def returned(function: Any, *arguments: Any) -> Any:
         raise _Wrong(
             f"Your function stopped with {type(error).__name__}: {error}"
         ) from error
+
+
+def returned(function: Any, *arguments: Any) -> Any:
+    """Call the reader's function, which has to return something."""
+    found = called(function, *arguments)
+    demand(found is not None, "The function returns nothing yet.")
+    return found
 
 
 def _plain(answer: Any) -> Any:

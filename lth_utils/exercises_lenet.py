@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from lth_utils.checks import array, demand, exercise, near, number, returned
+from lth_utils.checks import (
+    array,
+    called,
+    demand,
+    exercise,
+    near,
+    number,
+    returned,
+    whole,
+)
 from lth_utils.pairs import paired
 from lth_utils.records import recorded
 from lth_utils.tables import early_stop
@@ -91,6 +100,89 @@ def _(answer: Any) -> None:
     near(round(value, 4), 0.55 / 0.775, hint, within=1e-3)
 
 
+# ---- Chapter 9: Structure matters
+
+
+@exercise(
+    "9.1",
+    expects="a number",
+    right="Fewer than one unit in three has a pair of neighbours by chance.",
+)
+def _(answer: Any) -> None:
+    hint = "Of 39 neighbouring pairs, each is kept with the same probability."
+    near(number(answer), 0.3, hint, within=0.0005)
+
+
+@exercise(
+    "9.2",
+    expects="a function of (weight, bias, constant, value)",
+    right="All these connections were one bias, and the layer already has one.",
+)
+def _(answer: Any) -> None:
+    weight = torch.arange(12.0).view(3, 4).cos()
+    bias, constant = torch.tensor([0.1, -0.2, 0.3]), torch.tensor([1, 0, 0, 1]) > 0
+    # Only copies are handed out: an answer may change what it is given.
+    given = (weight.clone(), bias.clone(), constant.clone(), -0.5)
+    found = returned(answer, *given)
+    new_weight, new_bias = (array(each) for each in found)
+    demand(new_weight.shape == weight.shape, "The weight keeps its shape.")
+    left = np.count_nonzero(new_weight[:, array(constant)])
+    demand(not left, "There are still connections to constant inputs.")
+    images = torch.arange(20.0).view(5, 4).sin()
+    images[:, constant] = -0.5
+    wanted = array(images @ weight.T + bias)
+    computed = array(images) @ new_weight.T + new_bias
+    hint = "Another output than before. What did the constant inputs add to each unit?"
+    demand(np.allclose(computed, wanted, atol=1e-5), hint)
+
+
+@exercise(
+    "9.3",
+    expects="a function of a mask that returns a mask",
+    right="The numbers of inputs are the ticket's, and the inputs are chance's.",
+)
+def _(answer: Any) -> None:
+    mask = torch.arange(40).repeat(30, 1) < torch.arange(30)[:, None]
+    first, second = (
+        array(returned(answer, mask.clone()), (30, 40)) != 0 for _ in range(2)
+    )
+    kept = (first.sum(1) == array(mask).sum(1)).all()
+    columns = (first.sum(0) == array(mask).sum(0)).all()
+    demand(kept or not columns, "This keeps the columns' sums. A unit is a row.")
+    demand(kept, "Some units have another number of inputs than before.")
+    demand((first != array(mask)).any(), "This is the mask that was given.")
+    demand((first != second).any(), "Two calls give the same mask: draw at random.")
+    hint = "Some inputs are never drawn: every one should have the same chance."
+    demand((first | second)[-5:].any(0).all(), hint)
+
+
+@exercise(
+    "9.4",
+    expects="a function of a mask that returns a number",
+    right="1 is chance; what the control has above it comes from which pixels are"
+    " read, and the rest is pairing.",
+)
+def _(answer: Any) -> None:
+    side = torch.zeros(1, 784, dtype=torch.bool)
+    side[0, [0, 1]] = True  # a pair
+    apart = torch.zeros(1, 784, dtype=torch.bool)
+    apart[0, [27, 28]] = True  # the end of one line and the beginning of the next
+    column = torch.zeros(1, 784, dtype=torch.bool)
+    column[0, [5, 33]] = True  # one above the other
+    chance = 2 * 27 * 28 * 2 / (784 * 783)
+    alone, none, below, both = (
+        number(returned(answer, mask.clone()))
+        for mask in (side, apart, column, torch.cat([side, apart]))
+    )
+    demand(none == 0, "The end of a line is no neighbour of the next one's beginning.")
+    demand(alone > 0 and below > 0, "Count pairs side by side and pairs of two lines.")
+    hint = "There are 2 * 27 * 28 places for a pair; a unit with k pixels keeps one"
+    hint += " with probability k / 784 * (k - 1) / 783."
+    near(round(alone * chance, 6), 1, hint, within=0.005)
+    near(round(below * chance, 6), 1, hint, within=0.005)
+    near(round(both * chance, 6), 0.5, "Add up all units first, then divide.", 0.005)
+
+
 # ---- Chapter 10: Generalization
 
 
@@ -149,3 +241,69 @@ def _ahead_at_equal_loss() -> float:
             found.append(np.interp(0.05, loss[new][::-1], test[new][::-1]))
         ends[arm] = np.mean(found)
     return float(100 * (ends["ticket"] - ends["dense"]))
+
+
+# ---- Chapter 11: More weights, more tickets
+
+
+@exercise(
+    "11.1",
+    expects="a whole number of units",
+    right="Real pairs share units, and with them their luck: it takes more.",
+)
+def _(answer: Any) -> None:
+    units = whole(answer)
+    demand(units != 24, "24 pairs are enough. How many units have so many?")
+    hint = "n units have n (n - 1) / 2 pairs; all of them fail with 0.82 to that power."
+    near(units, 8, hint)
+
+
+@exercise(
+    "11.2",
+    expects="a function of two lists that returns a number",
+    right="Fewer by a few digits in thousands: the layers hardly limit the choice.",
+)
+def _(answer: Any) -> None:
+    found = returned(answer, [4, 5], [2, 1])  # 6 * 5 ways
+    value = number(found)
+    demand(round(value, 6) != 30, "That is the number itself: give its log10.")
+    added = round(value, 6) == round(float(np.log10(11)), 6)
+    demand(not added, "Each choice in one layer goes with each in the other.")
+    near(value, float(np.log10(30)), "Four give 6 pairs, five give 5: 30 ways.", 1e-6)
+    large = number(returned(answer, [235_200, 1_000], [9_000, 100]))
+    near(large, 16_725.1, "Add the logarithms of the layers.", within=0.5)
+
+
+@exercise(
+    "11.3",
+    expects="a function of (weights, lead, tolerance)",
+    right="A line that dips and returns has not fallen for good.",
+)
+def _(answer: Any) -> None:
+    weights = np.array([1000, 800, 640, 512, 410])
+    dips = np.array([0.0, -0.5, 0.1, -0.2, -0.9])
+    found = returned(answer, weights, dips, 0.3)
+    demand(number(found) != 1000, "It stops at the first dip: the line comes back.")
+    near(number(found), 512, "0.2 points below is still within a tolerance of 0.3.")
+    never = called(answer, weights, dips - 5, 0.3)
+    demand(never is None, "If no round holds, the answer is None.")
+
+
+@exercise(
+    "11.4",
+    expects="a number, in points of accuracy",
+    right="The same number of weights, and only one side was chosen from many.",
+)
+def _(answer: Any) -> None:
+    value = number(answer)
+    stops = early_stop(recorded("lenet-width"))
+    wide = stops[stops["experiment"] == "600-200"]
+    # Dense networks: 784 * 600 + 600 * 200 + 10 * 200, and 40,220 weights.
+    small = wide[(wide["density"] * 592_400).round() <= 40_220]
+    first = small[small["round"] == small["round"].min()]
+    narrow = stops[(stops["experiment"] == "50-17") & (stops["arm"] == "dense")]
+    expected = 100 * (first["test"].mean() - narrow["test"].mean())
+    fraction = abs(100 * value - expected) <= 0.005 < abs(value - expected)
+    demand(not fraction, "That is a fraction, and 0.01 is one point.")
+    hint = "Take 600-200 at the first round with at most 40,220 weights."
+    near(value, expected, hint, within=0.005)

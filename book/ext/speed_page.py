@@ -89,17 +89,18 @@ def _draw_steps(record: Path) -> Any:
 
     engines = [engine for engine in ENGINES if engine != "textbook"]
     times = {ENGINES[engine][0]: medians(record, engine) for engine in engines}
-    sparse = medians(record, "sparse")
-    constant, slope = line(sparse)
+    constant, slope = line(medians(record, "sparse"))
     fit = f"{people(constant)} µs + density × {people(slope)} µs"
-    times[fit] = {density: constant + slope * density for density in sparse}
-    looks = _looks() | {fit: drawing.Look(fit, "#777777", "", (1, 1))}
+    fitted = drawing.Look(fit, "#777777", "", (1, 1))
+    looks = {how: look for how, look in _looks().items() if how in times}
     with drawing.canvas(1) as (figure, (axis,)):
         drawing.lines(axis, _rows(times), "percent", "value", looks, "how")
+        ends = (constant, constant + slope)
+        axis.plot((0, 100), ends, color=fitted.colour, ls=(0, fitted.dash), lw=1.4)
         axis.set(xlabel="weights remaining (%)", ylabel="microseconds a step")
         axis.set_ylim(bottom=0)
         axis.invert_xaxis()
-        drawing.legend(figure, [looks[how] for how in times], "")
+        drawing.legend(figure, [*looks.values(), fitted], "")
     return figure
 
 
