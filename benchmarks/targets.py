@@ -34,10 +34,10 @@ class Target(NamedTuple):
         return "met" if self.reaches(value, self.floor) else "missed"
 
     def asked(self) -> tuple[str, str]:
-        """Return floor and aim for people: "≥ 5", "≥ 7"."""
+        """Return floor and aim for people: "≥5", "≥7"."""
         sign = "≤" if self.most else "≥"
         both = (self.floor, self.aim)
-        first, second = (f"{sign} {n:g}" if n is not None else "" for n in both)
+        first, second = (f"{sign}{n:g}" if n is not None else "" for n in both)
         return first, second
 
 

@@ -20,10 +20,10 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 FILES = ("bench.json", "provenance.json", "steps.csv.gz")
 ENGINES = {
-    "textbook": ("textbook loop", "#000000", "s", (5, 2)),
-    "autograd": ("this library, any network", "#E69F00", "D", (1.5, 1)),
-    "mlp": ("this library, dense LeNet", "#0072B2", "o", ()),
-    "sparse": ("this library, sparse LeNet", "#009E73", "^", (6, 1.5, 1.5, 1.5)),
+    "textbook": ("textbook", "#000000", "s", (5, 2)),
+    "autograd": ("any network", "#E69F00", "D", (1.5, 1)),
+    "mlp": ("LeNet, dense", "#0072B2", "o", ()),
+    "sparse": ("LeNet, sparse", "#009E73", "^", (6, 1.5, 1.5, 1.5)),
 }
 
 
@@ -42,11 +42,19 @@ def folder(env: BuildEnvironment) -> Path:
 
 def numbers(record: Path) -> dict[str, Any]:
     """Return every number and word that the page may cite."""
+    from lth_utils.sparse import CROSSOVER
+
     ratios = json.loads((record / "bench.json").read_text("utf8"))
     page = json.loads((record / "provenance.json").read_text("utf8"))
     constant, slope = line(medians(record, "sparse"))
-    fitted = {"constant_us": constant, "slope_us": slope, "percent_us": slope / 100}
-    return {**page, **ratios, **fitted, "crossover_percent": 100 * ratios["crossover"]}
+    return {
+        **page,
+        **ratios,
+        "constant_us": constant,
+        "percent_us": slope / 100,
+        "crossover_percent": 100 * ratios["crossover"],
+        "changes_percent": 100 * CROSSOVER,
+    }
 
 
 def medians(
@@ -90,8 +98,7 @@ def _draw_steps(record: Path) -> Any:
     engines = [engine for engine in ENGINES if engine != "textbook"]
     times = {ENGINES[engine][0]: medians(record, engine) for engine in engines}
     constant, slope = line(medians(record, "sparse"))
-    fit = f"{people(constant)} µs + density × {people(slope)} µs"
-    fitted = drawing.Look(fit, "#777777", "", (1, 1))
+    fitted = drawing.Look("constant + line", "#777777", "", (1, 1))
     looks = {how: look for how, look in _looks().items() if how in times}
     with drawing.canvas(1) as (figure, (axis,)):
         drawing.lines(axis, _rows(times), "percent", "value", looks, "how")
@@ -105,7 +112,9 @@ def _draw_steps(record: Path) -> Any:
 
 
 def _draw_ratios(record: Path) -> Any:
-    from lth_utils.plots import over_density
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    from lth_utils import drawing
 
     ratios = {
         label: medians(record, engine, lambda t, e=engine: t["textbook"] / t[e])
@@ -113,8 +122,15 @@ def _draw_ratios(record: Path) -> Any:
         if engine != "textbook"
     }
     looks = {how: look for how, look in _looks().items() if how in ratios}
-    label = "times as fast as the textbook loop"
-    return over_density(_rows(ratios), "value", label, looks, log=True)
+    with drawing.canvas(1) as (figure, (axis,)):
+        drawing.lines(axis, _rows(ratios), "percent", "value", looks, "how")
+        drawing.density_axis(axis)
+        axis.set(ylabel="times as fast as the textbook loop", yscale="log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        drawing.legend(figure, looks.values(), "")
+    return figure
 
 
 def _looks() -> dict[str, Any]:
@@ -158,7 +174,7 @@ def save(figure: Any, path: Path) -> None:
         path.write_bytes(text.getvalue())
 
 
-class SpeedFigure(Figure):
+class SpeedFigure(Figure, SphinxDirective):
     """A picture of the record: `steps` or `ratios`; the content is its caption."""
 
     def run(self) -> list[nodes.Node]:
