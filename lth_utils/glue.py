@@ -20,8 +20,8 @@ def shell() -> Any:
 def say(text: str) -> None:
     """Print a sentence, wrapped to the width of a code cell.
 
-    >>> say("The ticket keeps 21.1 % of the weights.")
-    The ticket keeps 21.1 % of the weights.
+    >>> say("The ticket keeps a fifth of the weights.")
+    The ticket keeps a fifth of the weights.
     """
     print(textwrap.fill(joined(text), 72))
 
