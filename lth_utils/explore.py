@@ -80,7 +80,7 @@ class Slider:
             for p in self.positions
         ]
         # "<" is written as JSON's escape, so that no text can end the script.
-        data = json.dumps(stops).replace("<", "\\u003c")
+        data = json.dumps(stops, ensure_ascii=False).replace("<", "\\u003c")
         digest = hashlib.sha256((self.title + data).encode()).hexdigest()
         first = self.positions[0]
         return _PAGE.format(
