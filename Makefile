@@ -28,7 +28,7 @@ INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --progress-ba
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve clean colab release grade record lock
+.PHONY: help book test lint notebooks serve clean colab release grade record bench lock
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -68,6 +68,9 @@ grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades.csv
 
 record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
 	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record
+
+bench: $(READY) ## measure speed; RECORD=1 writes results/bench (half an hour)
+	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 \

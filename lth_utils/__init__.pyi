@@ -1,12 +1,12 @@
 from . import plots as plots
 from .catalogue import EXPERIMENTS as EXPERIMENTS
 from .catalogue import experiment as experiment
-from .checks import check as check
 from .data import Dataset as Dataset
 from .data import Split as Split
 from .data import dataset as dataset
 from .data import load as load
 from .errors import LotteryError as LotteryError
+from .exercises import check as check
 from .experiments import PRUNING as PRUNING
 from .experiments import Experiment as Experiment
 from .experiments import Pruning as Pruning

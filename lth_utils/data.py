@@ -33,10 +33,10 @@ _VALIDATION = 5_000  # of the 60,000 training images, as in the paper's Figure 2
 
 
 class Split(NamedTuple):
-    """One split: uint8 images (N, C, H, W) and int64 labels (N,)."""
+    """One split of a data set."""
 
-    images: Tensor
-    labels: Tensor
+    images: Tensor  #: uint8, shape (N, C, H, W)
+    labels: Tensor  #: int64, shape (N,)
 
     @property
     def size(self) -> int:

@@ -21,12 +21,12 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 
 class Look(NamedTuple):
-    """How a line is drawn: `dash` is on, off, … in line widths; () is solid."""
+    """How a line is drawn."""
 
-    label: str
-    colour: str
-    marker: str
-    dash: tuple[float, ...]
+    label: str  #: What the legend calls it.
+    colour: str  #: Any colour that matplotlib knows.
+    marker: str  #: matplotlib's sign for it; "" is none.
+    dash: tuple[float, ...]  #: On, off, … in line widths; () is solid.
 
 
 # The main arms have Okabe and Ito's colours, which colour-blind readers can
@@ -190,16 +190,3 @@ def trainings(rows: pd.DataFrame) -> str:
     counts = rows[each].drop_duplicates().groupby(["arm", "density"]).size()
     least, most = counts.min(), counts.max()
     return f"n = {least}" if least == most else f"n = {least} to {most}"
-
-
-def array(mask: Any) -> np.ndarray:
-    """Return a mask (a tensor, on any device, or an array) as bools."""
-    found: np.ndarray = numbers(mask) != 0
-    return found
-
-
-def numbers(values: Any) -> np.ndarray:
-    """Return a tensor, on any device, or an array as an array."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from lth_utils.drawing import percent
 from lth_utils.errors import LotteryError
 from lth_utils.frames import pictures
-from lth_utils.glue import shell
+from lth_utils.glue import joined, shell
 
 
 class Position(NamedTuple):
@@ -130,8 +130,8 @@ _PAGE = (
 
 def _picture(position: Position) -> str:
     return (
-        f'<img src="{position.src}" alt="{escape(position.alt)}"'
-        f' width="{position.width}" height="{position.height}">'
+        f'<div><img src="{position.src}" alt="{escape(position.alt)}"'
+        f' width="{position.width}" height="{position.height}"></div>'
         f"<p>{escape(position.caption)}</p>"
     )
 
@@ -185,7 +185,7 @@ def _draw(fn: Callable[[Any], Any], name: str, stops: list[Any]) -> list[Positio
         label = _label(name, value)
         alt = text or f"{_title(name)}: {label}"
         positions.append(
-            Position(label, drawn.src, alt, text, drawn.width, drawn.height)
+            Position(label, drawn.src, alt, joined(text), drawn.width, drawn.height)
         )
     return positions
 

@@ -12,12 +12,10 @@ from urllib.parse import quote
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
-from PIL import Image
 
 # All the pictures of one slider together, in bytes of page.
 BUDGET = 640_000
-# Resolution and number of colours, finest first.
-_GRADES = ((144, 128), (110, 64), (96, 16), (72, 16))
+_RESOLUTIONS = (144, 110, 96)  # dots an inch, finest first
 _MARGIN = 0.08  # inches around what is drawn
 
 
@@ -33,21 +31,21 @@ def pictures(figures: Sequence[Figure], budget: int = BUDGET) -> list[Picture]:
     """Turn figures into pictures of one size and one kind.
 
     They are cut to what any of them draws, so that nothing jumps between
-    two frames. SVG if all of them fit the budget, else PNG with a palette,
-    at the finest grade that does.
+    two frames. SVG if all of them fit the budget, else lossless WebP, whose
+    colours are exact, at the finest resolution that does.
 
     Args:
         figures: Figures of equal size.
         budget: The most bytes that all of them together may take, unless
-            even the coarsest grade takes more.
+            even the coarsest resolution takes more.
     """
     box = _box(figures)
     found = [_svg(figure, box) for figure in figures]
-    for dpi, colours in _GRADES:
+    for dpi in _RESOLUTIONS:
         # The page holds the first one twice: shown, and in the list.
         if sum(map(len, [found[0], *found])) <= budget:
             break
-        found = [_png(figure, box, dpi, colours) for figure in figures]
+        found = [_webp(figure, box, dpi) for figure in figures]
     width, height = round(96 * box.width), round(96 * box.height)
     return [Picture(src, width, height) for src in found]
 
@@ -80,11 +78,14 @@ def _svg(figure: Figure, box: Bbox) -> str:
     return "data:image/svg+xml," + quote(text, safe=" '!$()*+,/:;=?@[]^{|}~")
 
 
-def _png(figure: Figure, box: Bbox, dpi: int, colours: int) -> str:
+def _webp(figure: Figure, box: Bbox, dpi: int) -> str:
     target = io.BytesIO()
-    figure.savefig(target, format="png", bbox_inches=box, facecolor="white", dpi=dpi)
-    image = Image.open(target).convert("RGB")
-    palette = image.quantize(colours, dither=Image.Dither.NONE)
-    target = io.BytesIO()
-    palette.save(target, format="png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()
+    figure.savefig(
+        target,
+        format="webp",
+        bbox_inches=box,
+        facecolor="white",
+        dpi=dpi,
+        pil_kwargs={"lossless": True},
+    )
+    return "data:image/webp;base64," + base64.b64encode(target.getvalue()).decode()

@@ -20,12 +20,18 @@ def shell() -> Any:
 def say(text: str) -> None:
     """Print a sentence, wrapped to the width of a code cell.
 
-    >>> say("The ticket keeps 21.1 % of the weights and answers 96.4 % right.")
-    The ticket keeps 21.1 % of the weights and answers 96.4 % right.
+    >>> say("The ticket keeps a fifth of the weights.")
+    The ticket keeps a fifth of the weights.
     """
-    # A number and its unit stay on one line.
-    joined = text.replace(" %", "\N{NO-BREAK SPACE}%")
-    print(textwrap.fill(joined, 72).replace("\N{NO-BREAK SPACE}", " "))
+    print(textwrap.fill(joined(text), 72))
+
+
+def joined(text: str) -> str:
+    """Let no line break part a number from its percent sign.
+
+    On a narrow page a printed line is broken once more, so say keeps it.
+    """
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def glue(name: str, value: Any) -> None:

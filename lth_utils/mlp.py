@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lth_utils.engines import optimizer
+from lth_utils.engines import Descent
 from lth_utils.masks import MaskedLinear
 from lth_utils.models import LeNet
 from lth_utils.recipes import Recipe
@@ -55,7 +55,7 @@ class MLP:
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         self.parameter = nn.Parameter(flat)
         self.parameter.grad = torch.zeros_like(flat)
-        self.optimizer = optimizer([self.parameter], recipe)
+        self.descent = Descent([self.parameter], recipe)
         sizes, shapes = [t.numel() for t in tensors], [t.shape for t in tensors]
 
         def views(whole: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -86,7 +86,7 @@ class MLP:
         if self.mask is not None:
             assert self.parameter.grad is not None
             self.parameter.grad.mul_(self.mask)
-        self.optimizer.step()
+        self.descent.step()
 
     def _forward(self, x: Tensor) -> list[Tensor]:
         """Return the input (N, inputs), each hidden layer's output, the scores."""

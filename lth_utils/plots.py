@@ -9,19 +9,16 @@ stands in each panel's title.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lth_utils import drawing, words
 from lth_utils.drawing import STYLE, Look
 from lth_utils.errors import LotteryError, choose
+from lth_utils.images import input_image, mask_image, unit_images
 from lth_utils.tables import early_stop
 
 __all__ = [
@@ -70,8 +67,8 @@ def early_stop_by_density(
 ) -> Figure:
     """Draw the early-stop iteration against the weights that remain.
 
-    That is the iteration of least validation loss (upper rows of the paper's
-    figures 1, 4 and 9); a handful of trainings gives a noisy line.
+    That is the iteration of least validation loss (paper's figures 1, 4 and
+    9); a handful of trainings gives a noisy line.
 
     Args:
         table: A tidy table.
@@ -163,97 +160,6 @@ def over_density(
         axis.set_title(f"{title}, n = {n}" if n > 1 else title)
         drawing.legend(figure, named.values(), drawing.BAND if n > 1 else "")
     return figure
-
-
-def mask_image(mask: Any, ax: Axes | None = None) -> Figure:
-    """Show a mask as a picture: dark where a weight remains.
-
-    Args:
-        mask: Shape (outputs, inputs), or (outputs, inputs, height, width) of
-            a convolution, drawn as (outputs, all the rest).
-        ax: Axes to draw into; else those of a new figure.
-
-    Raises:
-        LotteryError: If the mask has fewer than two dimensions.
-    """
-    array = drawing.array(mask)
-    if array.ndim < 2:
-        raise LotteryError(
-            f"A mask of shape {array.shape} is no picture: expected the mask of a"
-            " weight matrix, such as masks['fc1.weight']."
-        )
-    flat = array.reshape(len(array), -1)
-    figure, axis = drawing.panel(ax, (9, 4))
-    # A pixel a weight, neither mixed nor dropped: an SVG holds them as they are.
-    axis.imshow(flat, "binary", aspect="auto", interpolation="none", vmin=0, vmax=1)
-    share = drawing.percent(flat.mean())
-    axis.set_title(f"{flat.sum():,} of {flat.size:,} weights remain ({share})")
-    axis.set(xlabel="input", ylabel="output")
-    return figure
-
-
-def input_image(mask: Any, ax: Axes | None = None) -> Figure:
-    """Show how many weights each input pixel keeps.
-
-    Args:
-        mask: A first layer's, shape (outputs, side * side): LeNet's fc1.weight,
-            (300, 784), gives a picture of 28 x 28 pixels.
-        ax: Axes to draw into; else those of a new figure.
-
-    Raises:
-        LotteryError: If the inputs are not the pixels of a square image.
-    """
-    array = drawing.array(mask)
-    side = _side(array)
-    figure, axis = drawing.panel(ax, (4.6, 3.8))
-    counts = array.sum(axis=0).reshape(side, side)
-    shown = axis.imshow(counts, "viridis", interpolation="none", vmin=0)
-    axis.set(xticks=[], yticks=[], title="weights that remain at each pixel")
-    figure.colorbar(shown, ax=axis, ticks=MaxNLocator(integer=True))
-    return figure
-
-
-def unit_images(
-    weight: Any, mask: Any, ax: Axes | None = None, grid: tuple[int, int] = (3, 4)
-) -> Figure:
-    """Show the weights that reach the first units, as pictures of the input.
-
-    Orange is above zero, purple below, grey is pruned.
-
-    Args:
-        weight: A first layer's, shape (outputs, side * side). The colours
-            span its values, pruned or not, so that masks can be compared.
-        mask: Of the same shape.
-        ax: Axes to draw into; else those of a new figure.
-        grid: How many rows and columns of units.
-
-    Raises:
-        LotteryError: If the inputs are not the pixels of a square image.
-    """
-    values, alive = drawing.numbers(weight), drawing.array(mask)
-    side = _side(alive)
-    figure, axis = drawing.panel(ax, (4.6, 3.8))
-    most = np.quantile(abs(values), 0.99)
-    paint = colormaps["PuOr_r"](Normalize(-most, most)(values))
-    paint[~alive] = to_rgba("#dddddd")
-    tiles = paint[: grid[0] * grid[1]].reshape(*grid, side, side, 4)
-    # A white line around each unit.
-    tiles = np.pad(tiles, [(0, 0)] * 2 + [(1, 1)] * 2 + [(0, 0)], constant_values=1)
-    height, width = (n * (side + 2) for n in grid)
-    axis.imshow(tiles.transpose(0, 2, 1, 3, 4).reshape(height, width, 4))
-    axis.set(xticks=[], yticks=[], title="weights of the first units")
-    return figure
-
-
-def _side(array: Any) -> int:
-    """Return the side of the square image that a first layer's inputs are."""
-    side = round(array.shape[1] ** 0.5) if array.ndim == 2 else 0
-    if array.ndim != 2 or side * side != array.shape[1]:
-        raise LotteryError(
-            f"A mask of shape {array.shape} has no input image: expected (outputs,"
-            " side x side), such as LeNet's masks['fc1.weight'], (300, 784)."
-        )
-    return side
 
 
 def _by_density(

@@ -68,7 +68,7 @@ def prune(
             one number for every layer, or one for each kind of layer
             ("conv", "fc", "output", "shortcut"; a missing kind is not pruned).
         score: "magnitude" (`|w|`, the paper's), "random" (needs `seed`), or
-            "initial" (`|w_0|`, needs `init`; paper, figure F18).
+            "initial" (`|w_0|`, needs `init`; paper's figure 18).
         scope: "layer-wise" (LeNet, Conv-2/4/6) or "global" (ResNet, VGG).
         seed: The seed of random scores.
         init: The initial weights, for the score "initial".

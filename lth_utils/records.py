@@ -122,11 +122,11 @@ def record(
     content = gzip.compress(text.encode(), mtime=0)
     page = {
         "command": f"lth run {name} --profile {profile} --record",
-        "commit": _commit(),
+        "commit": commit(),
         "made": datetime.now(UTC).date().isoformat(),
         **table.attrs,
         "experiment": asdict(chosen),
-        "versions": _versions(),
+        "versions": versions(),
         "machine": f"{platform.machine()}, {cores()} cores, one thread a training",
         "sha256": hashlib.sha256(content).hexdigest(),
     }
@@ -137,7 +137,7 @@ def record(
     return place
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the checkout's commit, "+" if it has changes, or "unknown"."""
     here = Path(__file__).parent
 
@@ -153,7 +153,8 @@ def _commit() -> str:
         return "unknown"
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of what a result depends on."""
     import numpy
     import pandas
     import torch

@@ -164,7 +164,7 @@ def noisy(init: State, masks: Masks, scale: float, seed: int) -> State:
 
 
 def random_masks(masks: Masks, seed: int, round: int, control: int) -> Masks:
-    """Random masks with the layer counts of `masks` (figures F1 and F14).
+    """Random masks with the layer counts of `masks` (paper's figures 1 and 14).
 
     The values and the counts are the ticket's; which weights survive is not.
     """
@@ -230,7 +230,7 @@ def oneshot_masks(trained: nn.Module, rates: Rates, scope: str, rounds: int) -> 
     """Prune the trained dense network once, as deep as `rounds` rounds do.
 
     The counts are those of the iterative ladder, so that only the way there
-    differs (figure F4, "one-shot").
+    differs ("one-shot" in the paper's figure 4).
     """
     shared = pruning.groups(kinds(trained), rates, scope)
     whole = Masks.ones(trained)

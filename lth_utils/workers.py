@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
@@ -27,6 +28,17 @@ from lth_utils.jobs import Job, perform
 from lth_utils.store import Store
 
 _KEPT = "Finished rounds are kept: run again to go on."
+
+# One thread; and a glibc that keeps the memory which a step frees for the next
+# one, up to 32 MB a piece (more it may refuse), instead of asking the system
+# for zeroed pages each time: 1.1 times as fast for convolutions, 1.4 when they
+# are evaluated.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+}
 
 
 def cores() -> int:
@@ -52,13 +64,12 @@ class Worker:
         }
         package = str(Path(__file__).parents[1])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "lth_utils.workers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | one_thread | {"PYTHONPATH": path},
+            env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
         )
 
     def train(self, jobs: Sequence[Job]) -> None:
@@ -191,6 +202,7 @@ def _serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # denormals slow long runs by up to 1.3 times
+    warnings.filterwarnings("ignore", message="Sparse networks train")  # said above
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed goes to the standard error
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -75,9 +75,12 @@ def command(*words: str) -> None:
 
 
 def printed(notebook: NotebookNode, cell: str = "") -> str:
-    """Return what an executed notebook, or one of its cells, printed."""
+    """Return what an executed notebook, or one of its cells, printed.
+
+    The no-break spaces that `lth.say` sets are plain ones here.
+    """
     return "".join(
-        output.text
+        output.text.replace("\N{NO-BREAK SPACE}", " ")
         for output in _outputs(notebook, cell)
         if output.output_type == "stream" and output.name == "stdout"
     )

@@ -119,6 +119,8 @@ def check(chapter: Path) -> None:
     """
     pip = [PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", "lth-utils"]
     subprocess.run(pip, check=True, capture_output=True)
+    for left in (FOLDER / "env").glob("lib/*/site-packages/lth_utils"):
+        shutil.rmtree(left)  # Numba's cache of the last chapter, which pip leaves
     before, start = versions(), time.monotonic()
     run(chapter)
     seconds, after = time.monotonic() - start, versions()

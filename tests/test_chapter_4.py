@@ -149,24 +149,25 @@ VALUES = {
 @pytest.mark.parametrize("verdict", VALUES)
 def test_the_rule_hands_out(verdict):
     cell = lifted("claim")
-    cell["claim"]("L0", 0.3, pd.Series(VALUES[verdict]))
-    paper, mean, least, most, agree, word = cell["claims"]["L0"]
-    assert (paper, word) == (0.3, verdict)
-    assert mean == pytest.approx(np.mean(VALUES[verdict]))
-    assert (least, most) == (min(VALUES[verdict]), max(VALUES[verdict]))
-    assert agree == f"{sum(np.array(VALUES[verdict]) > 0)} of 3"
+    values = VALUES[verdict]
+    cell["claim"]("L0", "points", 0.3, pd.Series(values))
+    paper, mean, spread, unit, agree, word = cell["claims"]["L0"]
+    assert (paper, unit, word) == ("0.3", "points", verdict)
+    assert mean == f"{np.mean(values):.2f}"
+    assert spread == f"{min(values):.2f} to {max(values):.2f}"
+    assert agree == f"{sum(np.array(values) > 0)} of 3"
 
 
 def test_half_of_the_papers_number_is_needed():
     cell = lifted("claim")
-    cell["claim"]("L0", 0.5, pd.Series(VALUES["replicated"]))
+    cell["claim"]("L0", "points", 0.5, pd.Series(VALUES["replicated"]))
     assert cell["claims"]["L0"][-1] == "partly"
 
 
 def test_a_margin_counts_for_every_seed_and_short_runs_for_none():
     cell = lifted("claim")
-    cell["claim"]("L3", 0, pd.Series([0.2, 0.1, -0.1]), margin=0.2)
-    cell["claim"]("L6", 0, pd.Series([0.2, 0.1, 0.1]), True)
+    cell["claim"]("L3", "points", 0, pd.Series([0.2, 0.1, -0.1]), margin=0.2)
+    cell["claim"]("L6", "points", 0, pd.Series([0.2, 0.1, 0.1]), True)
     assert cell["claims"]["L3"][-2:] == ["3 of 3", "replicated"]
     assert cell["claims"]["L6"][-1] == "too short"
 
@@ -196,7 +197,8 @@ def test_a_claims_number_is_the_records(chapter, tables, claim, other, at):
     base = accuracy(table, other, 0 if other == "dense" else at)
     gaps = accuracy(table, "ticket", at) - base
     (row,) = [row for text, row in rows(chapter).items() if text.startswith(claim)]
-    assert row[1:4] == [f"{x:.2f}" for x in (gaps.mean(), gaps.min(), gaps.max())]
+    spread = f"{gaps.min():.2f} to {gaps.max():.2f}"
+    assert row[1:4] == [f"{gaps.mean():.2f}", spread, "points"]
 
 
 # Figures, slider, exercises

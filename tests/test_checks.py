@@ -38,9 +38,9 @@ def _exercises(monkeypatch):
     def _(answer):
         checks.demand(checks.array(answer, (2, 3)).sum() == 6, "They sum to six.")
 
-    @exercise("9.5", expects="a word", right="Structure alone is not enough.")
+    @exercise("9.5", expects="a function", right="It doubles.")
     def _(answer):
-        checks.word(answer, "reinit", hint="Which arm keeps the mask?")
+        checks.near(checks.number(checks.returned(answer, 2)), 4, hint="Double it.")
 
     @exercise("9.6", expects="a table with a column 'test'", right="It is there.")
     def _(answer):
@@ -59,7 +59,7 @@ def _exercises(monkeypatch):
         ("9.3", {"fc1.weight": MASK}),
         ("9.3", {"fc1.weight": torch.from_numpy(MASK).float()}),
         ("9.4", torch.ones(2, 3, requires_grad=True)),
-        ("9.5", " Reinit "),
+        ("9.5", lambda n: 2 * n),
         ("9.6", pd.DataFrame({"test": [0.9]})),
     ],
 )
@@ -84,7 +84,7 @@ def test_right_answers_are_right(which, answer, capsys):
         ("9.2", 266_610, "too large. Leave the biases out."),
         ("9.2", 1.5, "Expected a whole number, and got 1.5."),
         ("9.3", MASK, "as lth.prune returns them, and got a value of type ndarray."),
-        ("9.3", {"fc2.weight": MASK}, "a mask for each of fc1.weight"),
+        ("9.3", {"fc2.weight": MASK}, "returns them, one for each of fc1.weight"),
         ("9.3", {"fc1.weight": MASK.T}, "shape (2, 3), and got (3, 2)"),
         ("9.3", {"fc1.weight": [[1]]}, "Expected an array or a tensor"),
         ("9.3", {"fc1.weight": MASK * 2}, "only 0 and 1"),
@@ -93,8 +93,9 @@ def test_right_answers_are_right(which, answer, capsys):
         ("9.3", {"fc1.weight": MASK[:, [1, 0, 2]]}, "4 differ. Look at fc1.weight"),
         ("9.4", torch.ones(3, 2), "shape (2, 3), and got (3, 2)"),
         ("9.4", torch.zeros(2, 3), "They sum to six."),
-        ("9.5", "random", "It is not 'random'. Which arm keeps the mask?"),
-        ("9.5", 3, "Expected a word, and got the int 3."),
+        ("9.5", lambda n: n, "2 is too small. Double it."),
+        ("9.5", lambda n: n / 0, "stopped with ZeroDivisionError: division by zero"),
+        ("9.5", 3, "Expected a function, and got the int 3."),
         ("9.6", 7, "Expected a table with a column 'test', and got the int 7."),
     ],
 )
@@ -129,7 +130,7 @@ def test_say_wraps_a_sentence(capsys):
 
 def test_say_keeps_a_number_and_its_unit_on_one_line(capsys):
     say("x" * 70 + " 5 %")
-    assert capsys.readouterr().out == "x" * 70 + "\n5 %\n"
+    assert capsys.readouterr().out == "x" * 70 + "\n5\N{NO-BREAK SPACE}%\n"
 
 
 @pytest.mark.parametrize("name", ["", " ", "a:b", 3])

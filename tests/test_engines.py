@@ -1,22 +1,25 @@
 """Every engine does autograd's arithmetic, and the right one is chosen."""
 
+import copy
+import subprocess
 import sys
 
 import pytest
 import torch
-from helpers import tiny_experiment
+from helpers import few, tiny_experiment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 import lth_utils as lth
 from lth_utils import jobs, sparse, training
-from lth_utils.engines import Autograd, Engine
+from lth_utils.engines import Autograd, Descent, Engine
 from lth_utils.mlp import MLP, linear_layers
 from lth_utils.recipes import Recipe
 from lth_utils.sparse import Sparse
 from lth_utils.training import batches, engine_for
 
+COLOURS = few(lth.load("colour-digits"), train=64, other=16)
 DATA = lth.load("mnist-small")
 ADAM = Recipe(iterations=300)
 SGD = Recipe(0.05, 300, "sgd", momentum=0.9, weight_decay=1e-3)
@@ -204,6 +207,101 @@ def test_weights_are_kept_at_the_asked_iteration_on_the_sparse_path():
     short = masked_lenet(masks)
     lth.train(short, DATA, Recipe(iterations=10))
     assert all(torch.equal(kept[k], v) for k, v in lth.snapshot(short).items())
+
+
+@pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
+def test_a_descent_is_torchs_own_optimizer_to_the_bit(recipe):
+    kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    extra = {"momentum": 0.9, "weight_decay": 1e-3} if recipe is SGD else {}
+    ours, theirs = lth.LeNet(0, (13, 7)), lth.LeNet(0, (13, 7))
+    descent = Descent(ours.parameters(), recipe)
+    optimizer = kinds[recipe.optimizer](
+        theirs.parameters(), lr=recipe.lr, fused=True, **extra
+    )
+    for step in range(5):
+        for net in (ours, theirs):
+            generator = torch.Generator().manual_seed(step)
+            for parameter in net.parameters():
+                parameter.grad = torch.randn(parameter.shape, generator=generator)
+            net.output.bias.grad = None  # it never has one, and stays
+        descent.step()
+        optimizer.step()
+    for mine, its in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, its)
+
+
+def test_training_a_lenet_does_not_import_torchs_compiler():
+    code = (
+        "import sys, lth_utils as lth\n"
+        "net, data = lth.masked(lth.LeNet(0)), lth.load('mnist-small')\n"
+        "lth.train(net, data, lth.Recipe(iterations=2), device='cpu')\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "False\n"
+
+
+# Convolutions on the CPU: channels side by side while they train
+
+
+def narrow_conv(dtype: torch.dtype = torch.float64) -> nn.Module:
+    net = lth.masked(lth.Conv2(0, filters=(4, 6), units=(8, 8)).to(dtype))
+    lth.apply_masks(net, random_masks(net, 0.5))
+    return net
+
+
+def in_order(net: nn.Module, recipe: Recipe) -> Engine:
+    """The generic engine with every tensor row by row."""
+    engine = Autograd(net, recipe)
+    engine.write()
+    engine.swift = torch.contiguous_format
+    return engine
+
+
+@pytest.mark.parametrize(
+    "net", [narrow_conv(), lth.masked(lth.ResNet20().double())], ids=["conv", "resnet"]
+)
+def test_the_layout_changes_no_value(net, monkeypatch):
+    states = []
+    for engine in (Autograd, in_order):
+        monkeypatch.setattr(training, "engine_for", engine)
+        trained = copy.deepcopy(net)
+        lth.train(trained, COLOURS, Recipe(1e-3, 3, batch_size=8), device="cpu")
+        states.append(lth.snapshot(trained))
+    for name, value in states[0].items():
+        assert torch.allclose(value, states[1][name], atol=1e-10), name
+
+
+def test_pruned_filters_stay_zero_in_either_layout():
+    net = narrow_conv()
+    lth.train(net, COLOURS, Recipe(1e-3, 5), device="cpu")
+    for name, mask in lth.masks_of(net).items():
+        assert net.get_parameter(name)[~mask].eq(0).all()
+
+
+def test_parameters_are_in_order_after_training_and_where_they_are_kept():
+    whole, short = narrow_conv(), narrow_conv()
+    kept = lth.train(whole, COLOURS, Recipe(1e-3, 6), keep_at=3, device="cpu").kept
+    lth.train(short, COLOURS, Recipe(1e-3, 3), device="cpu")
+    start = lth.train(again := narrow_conv(), COLOURS, Recipe(1e-3, 6), keep_at=0).kept
+    states = (start, kept, lth.snapshot(whole))
+    tensors = [*(t for state in states for t in state.values()), *whole.buffers()]
+    assert all(tensor.is_contiguous() for tensor in tensors)
+    # Keeping them changed nothing, neither there nor afterwards.
+    assert all(torch.equal(kept[k], v) for k, v in lth.snapshot(short).items())
+    after = lth.snapshot(again)
+    assert all(torch.equal(after[k], v) for k, v in lth.snapshot(whole).items())
+
+
+def test_convolutions_train_with_channels_side_by_side():
+    net = narrow_conv(torch.float32)
+    engine = Autograd(net, Recipe(1e-3))
+    assert net.conv2.weight.is_contiguous(memory_format=torch.channels_last)
+    assert net.conv2.mask.is_contiguous(memory_format=torch.channels_last)
+    engine.write()
+    assert net.conv2.weight.is_contiguous()
 
 
 # --- the stack: many replicas as one -----------------------------------------

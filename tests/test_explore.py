@@ -162,7 +162,7 @@ def test_small_figures_stay_sharp_and_large_ones_fit_the_budget():
     assert all(picture.src.startswith("data:image/svg+xml") for picture in sharp)
     for budget in (250_000, 60_000):
         coarse = frames.pictures(figures, budget=budget)
-        assert all(picture.src.startswith("data:image/png") for picture in coarse)
+        assert all(picture.src.startswith("data:image/webp") for picture in coarse)
         assert sum(len(p.src) for p in [coarse[0], *coarse]) <= budget
         assert {p[1:] for p in coarse} == {p[1:] for p in sharp}
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from lth_utils.catalogue import experiment
 from lth_utils.errors import LotteryError
-from lth_utils.experiments import PRUNING, experiment
+from lth_utils.experiments import PRUNING
 from lth_utils.models import Conv2, Conv4, Conv6, LeNet, ResNet20, initialize, network
 from lth_utils.words import NETWORKS, check_network
 

@@ -45,7 +45,8 @@ FLOORS = [
         "runs",
         "records",
     },
-    {"drawing", "plots", "frames", "explore", "glue", "checks"},
+    {"drawing", "images", "plots", "frames", "explore", "glue", "checks", "exercises"}
+    | {"exercises_lenet"},
     {"cli"},
 ]
 

@@ -17,13 +17,17 @@ import torch
 from helpers import tiny_experiment
 
 import lth_utils as lth
-from lth_utils import LotteryError, Recipe, jobs, tables
+from lth_utils import LotteryError, Recipe, jobs, tables, workers
 from lth_utils.files import atomic_file, atomic_folder, sweep
 from lth_utils.jobs import Job, jobs_of, with_ancestors
 from lth_utils.runs import stored
-from lth_utils.words import ARMS
+from lth_utils.store import Store
+from lth_utils.words import ARMS, CONTROLS
+from lth_utils.workers import _ready
 
-TINY = tiny_experiment(arms=ARMS)
+# Every way to get a structure and values, but one of the controls for all.
+ONE_OF_A_KIND = (*(arm for arm in ARMS if arm not in CONTROLS), "reinit", "random")
+TINY = tiny_experiment(arms=ONE_OF_A_KIND)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +115,20 @@ def test_every_arm_trains_on_the_same_batches(undisturbed, monkeypatch):
     for job in jobs_of(TINY):
         if job.round == 3 and not job.arm.startswith("continu"):
             parent = job.parent()
-            jobs.perform(job, store.read(parent), torch.device("cpu"))
+            jobs.perform([job], [store.read(parent)], torch.device("cpu"))
     assert seen == [(0, 3)] * 5
+
+
+def test_on_a_gpu_all_that_is_ready_and_alike_trains_together(undisturbed, monkeypatch):
+    use(monkeypatch, undisturbed[0])
+    store, _ = stored(jobs_of(TINY))
+    dense, *_, last = with_ancestors(jobs_of(TINY))
+    other = replace(dense, recipe=Recipe(iterations=7))
+    orphan = replace(last, seed=99)  # its ticket is not in the store
+    waiting = [dense, last, orphan, other]
+    assert _ready(waiting, store, 1, together=True) == [[dense, last]]
+    assert _ready(waiting, store, 2, together=True) == [[dense, last], [other]]
+    assert _ready(waiting, store, 2, together=False) == [[dense], [last]]
 
 
 def test_strategy_2_prunes_what_was_trained_on_and_resets_once(
@@ -427,3 +443,12 @@ def test_a_dying_worker_says_so(runs, monkeypatch):
     monkeypatch.setattr("lth_utils.workers.sys.executable", "/bin/false")
     with pytest.raises(LotteryError, match=r"worker process died .* run again"):
         lth.run(TINY, workers=1)
+
+
+def test_a_worker_has_one_thread_and_an_allocator_that_keeps(monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(workers.subprocess, "Popen", lambda *_, **how: seen.update(how))
+    workers.Worker(Store(tmp_path, {}), "cpu")
+    assert seen["env"]["OMP_NUM_THREADS"] == "1"
+    assert workers.ENVIRONMENT.items() <= seen["env"].items()
+    assert int(seen["env"]["MALLOC_MMAP_THRESHOLD_"]) <= 2**25  # older glibcs' limit

@@ -3,16 +3,19 @@
 - A notebook's page is made from its executed copy; a missing or stale copy
   stops the build with one sentence.
 - MathJax comes from a Python package, so a page needs no network.
-- `{execution-times}` is a table of how long each chapter took.
+- `{execution-times}` is a table of how long each chapter took; the page on
+  speed has directives of its own, in `speed_page.py`.
 """
 
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import executed
+import speed_page
 from docutils import nodes
+from page_parts import row, stop, table
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -22,11 +25,6 @@ from lth_utils.errors import LotteryError
 
 MATHJAX = "mathjax/es5/tex-mml-chtml.js"  # under the site's _static/
 MATHJAX_FONTS = "mathjax/es5/output/chtml/fonts/woff-v2"
-
-
-def stop(sentence: str) -> NoReturn:
-    """End the build with a sentence; an exception would add 40 lines to it."""
-    raise SystemExit(f"The book cannot be built. {sentence}")
 
 
 def check_copies(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:
@@ -97,16 +95,16 @@ class ExecutionTimes(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         root = Path(self.env.srcdir)
-        rows = [_row("Chapter", "Profile", "Time")]
+        rows = [row("Chapter", "Profile", "Time")]
         total = 0.0
         for name in executed.chapters(root):
             made = executed.stamp(root, name)
             self.env.note_dependency(str(executed.copy(root, name)))
             time = executed.clock(made["seconds"])
-            rows.append(_row(_link(self.env.docname, name), made["profile"], time))
+            rows.append(row(_link(self.env.docname, name), made["profile"], time))
             total += made["seconds"]
-        rows.append(_row("All chapters", "", executed.clock(total)))
-        return [_table(rows)]
+        rows.append(row("All chapters", "", executed.clock(total)))
+        return [table(rows)]
 
 
 def _link(page: str, chapter: str) -> nodes.Node:
@@ -118,23 +116,12 @@ def _link(page: str, chapter: str) -> nodes.Node:
     return link
 
 
-def _row(*cells: str | nodes.Node) -> nodes.row:
-    texts = [nodes.Text(cell) if isinstance(cell, str) else cell for cell in cells]
-    return nodes.row("", *[nodes.entry("", nodes.paragraph("", "", t)) for t in texts])
-
-
-def _table(rows: list[nodes.row]) -> nodes.table:
-    columns = [nodes.colspec(colwidth=1) for _ in rows[0]]
-    head, body = nodes.thead("", rows[0]), nodes.tbody("", *rows[1:])
-    group = nodes.tgroup("", *columns, head, body, cols=len(columns))
-    return nodes.table("", group)
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     app.config.mathjax_path = MATHJAX
     app.config.html_static_path.append(str(Path(__file__).parent / "static"))
     app.add_css_file("book.css")
     app.add_directive("execution-times", ExecutionTimes)
+    speed_page.setup(app)
     app.connect("env-get-outdated", check_copies)
     app.connect("source-read", read_copy)
     app.connect("html-page-context", drop_thebe, priority=999)

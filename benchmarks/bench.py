@@ -1,0 +1,126 @@
+"""Measure how fast the library is: `python -m benchmarks.bench`, or make bench.
+
+Prints a table of ratios and writes them to `_build/bench.json`; with --record
+also to `results/bench/`, with every engine's time at each density and a page
+that says how they were made.
+"""
+
+import argparse
+import csv
+import gzip
+import io
+import json
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from benchmarks import parts
+from benchmarks.targets import TARGETS, missed
+from lth_utils import records
+from lth_utils.files import atomic_file, atomic_folder
+from lth_utils.sparse import CROSSOVER, numba_version
+from lth_utils.workers import cores
+
+ROOT = Path(__file__).resolve().parents[1]
+COLUMNS = ("contender", "round", "density", "repeat", "microseconds")
+PARTS = ("lenet", "ladder", "processes", "conv", "memory", "sweep")
+
+
+def measure(names: Sequence[str], rounds: int) -> tuple[dict[str, float], list]:
+    """Measure some parts; return the ratios by key, and the ladder's rows."""
+    found: dict[str, float] = {}
+    rows: list[parts.Row] = []
+    for name in names:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        if name == "ladder":
+            rows = parts.ladder(rounds)
+            found["crossover"] = parts.crossover_of(rows)
+        else:
+            found |= getattr(parts, name)(rounds)
+    return found, rows
+
+
+def table(found: Mapping[str, float]) -> str:
+    """Return the ratios as lines: key, what it is, ratio, floor, aim, verdict."""
+    lines = [("", "", "ratio", "floor", "aim", "")]
+    for target in TARGETS:
+        if target.key in found:
+            value = found[target.key]
+            words = (target.key, target.words, f"{value:.3g}")
+            lines.append((*words, *target.asked(), target.verdict(value)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def as_json(found: Mapping[str, float]) -> str:
+    """Return the ratios as a flat object, four digits each."""
+    rounded = {key: float(f"{value:.4g}") for key, value in found.items()}
+    return json.dumps(rounded, indent=1) + "\n"
+
+
+def as_csv(rows: Sequence[parts.Row]) -> bytes:
+    """Return the ladder's rows as a compressed CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for loop, number, density, repeat, microseconds in rows:
+        writer.writerow((loop, number, f"{density:.6g}", repeat, f"{microseconds:.5g}"))
+    # No time stamp inside, so that the same rows give the same bytes.
+    return gzip.compress(text.getvalue().encode(), mtime=0)
+
+
+def provenance(rounds: int) -> dict[str, object]:
+    """Say how a record was made."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {
+        "command": "make bench RECORD=1",
+        "commit": records.commit(),
+        "made": datetime.now(UTC).date().isoformat(),
+        "rounds": rounds,
+        "versions": records.versions() | {"numba": numba_version()},
+        "machine": f"{platform.machine()}, {cores()} cores, {capability}",
+    }
+
+
+def record(
+    found: Mapping[str, float], rows: Sequence[parts.Row], page: Mapping[str, object]
+) -> None:
+    """Write `results/bench/`, whole or not at all."""
+    with atomic_folder(ROOT / "results" / "bench") as folder:
+        (folder / "bench.json").write_text(as_json(found), "utf-8")
+        (folder / "steps.csv.gz").write_bytes(as_csv(rows))
+        (folder / "provenance.json").write_text(json.dumps(page, indent=1) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, write; 1 if a ratio misses its floor."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each contender")
+    parser.add_argument("--skip", nargs="+", choices=PARTS, default=[], metavar="PART")
+    parser.add_argument("--record", action="store_true", help="write results/bench/")
+    options = parser.parse_args(argv)
+    if options.record and options.skip:
+        parser.error("a record holds every part: leave out --skip")
+    if options.rounds < 7:
+        parser.error("fewer than 7 rounds say too little")
+    names = [name for name in PARTS if name not in options.skip]
+    found, rows = measure(names, options.rounds)
+    print(table(found))
+    if "crossover" in found:
+        print(f"The library changes engines at a density of {CROSSOVER:g}.")
+    with atomic_file(ROOT / "_build" / "bench.json") as temporary:
+        temporary.write_text(as_json(found), "utf-8")
+    if options.record:
+        record(found, rows, provenance(options.rounds))
+    return 1 if missed(found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
