@@ -104,7 +104,7 @@ class Experiment:
 
     @property
     def parts(self) -> tuple["Experiment", ...]:
-        """Itself: a study has several."""
+        """The experiment alone; a study has several."""
         return (self,)
 
     def trainings(self) -> Iterator[tuple[str, int, int, int]]:

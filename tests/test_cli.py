@@ -109,7 +109,7 @@ def test_help_is_worth_reading(capsys):
 
 
 MISTAKES = {
-    "run lenet": "Unknown experiment 'lenet'.*Did you mean 'lenet-mnist'",
+    "run lenet-mnst": "Unknown experiment 'lenet-mnst'.*Did you mean 'lenet-mnist'",
     "run lenet-mnist --profile big": "Unknown profile of lenet-mnist 'big'",
     "run conv2 --profile paper": "expected one of quick",
     "run lenet-mnist --arms tiket": "Did you mean 'ticket'",
