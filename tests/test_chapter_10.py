@@ -105,8 +105,8 @@ def test_the_tickets_lead_is_training_accuracy_and_not_gap(chapter, recorded):
 
 
 def test_at_equal_training_accuracy_ticket_and_reinit_are_ahead(chapter):
-    found = re.findall(r"images by (\S+) points", told(chapter, "road-say"))
-    assert len(found) == 4
+    found = re.findall(r"% (\S+) points", told(chapter, "road-say"))
+    assert len(found) == 6
     assert all(float(value) > 0 for value in found)
 
 
@@ -122,13 +122,15 @@ def test_the_record_is_too_short_for_the_claim(chapter, recorded):
 
 def test_a_road_goes_through_new_heights_only():
     cell = lifted("road", np=np, pd=pd)
-    train = [0.95, 0.97, 0.96, 0.98]  # 0.96 is no new height
-    rows = pd.DataFrame({"train": train, "test": [0.94, 0.95, 0.10, 0.96]})
+    train = [0.965, 0.98, 0.975, 0.985]  # 0.975 is no new height
+    rows = pd.DataFrame({"train": train, "test": [0.955, 0.96, 0.1, 0.97]})
     found = cell["road"](rows)
-    assert found[97.0] == pytest.approx(2)
-    assert found[97.5] == pytest.approx(100 * (0.975 - 0.955))
-    assert found[96.0] == pytest.approx(100 * (0.96 - 0.945))
-    assert np.isnan(found[98.25])
+    assert found[98.0] == pytest.approx(2)
+    assert found[98.25] == pytest.approx(100 * (0.9825 - 0.965))
+    assert found[97.25] == pytest.approx(100 * (0.9725 - 0.9575))
+    assert np.isnan(found[99.0])
+    late = cell["road"](rows.iloc[1:])  # its first evaluation is beyond 97 %
+    assert np.isnan(late[97.0])
 
 
 @pytest.mark.parametrize(
