@@ -22,7 +22,7 @@ from lth_utils.recipes import Recipe
 Array = NDArray[Any]
 
 # Below this density the sparse step is the faster one (`make bench`).
-CROSSOVER = 0.5
+CROSSOVER = 0.58
 
 
 @cache
