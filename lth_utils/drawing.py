@@ -53,7 +53,7 @@ STYLE = {
 BAND = "line: mean of n trainings; band: min to max"
 
 # Rounds 0, 3, 7, 11, 15 and 19 of LeNet's ladder, in percent.
-_TICKS = (100, 51.3, 21.1, 8.7, 3.6, 1.5)
+TICKS = (100, 51.3, 21.1, 8.7, 3.6, 1.5)
 _DASHES = ((), (5, 1.5), (2, 1), (6, 1.5, 1.5, 1.5), (1, 1), (9, 2))
 _RC: Any = {
     "axes.axisbelow": True,
@@ -146,7 +146,7 @@ def density_looks(densities: Iterable[float]) -> dict[str, Look]:
     return looks
 
 
-def density_axis(axis: Axes, ticks: Sequence[float] = _TICKS) -> None:
+def density_axis(axis: Axes, ticks: Sequence[float] = TICKS) -> None:
     """Weights remaining in percent, logarithmic, falling to the right."""
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(FixedLocator(ticks))

@@ -153,7 +153,10 @@ def over_density(
     n = rows.groupby(["how", "density"]).size().max()
     with drawing.canvas(1) as (figure, (axis,)):
         drawing.lines(axis, rows, "percent", value, named, "how")
-        drawing.density_axis(axis, sorted(rows["percent"].unique()))
+        # Where there is room, every density that was measured has its tick.
+        measured = sorted(rows["percent"].unique())
+        ticks = measured if len(measured) < 9 else drawing.TICKS
+        drawing.density_axis(axis, ticks)
         axis.set(ylabel=label, yscale="log" if log else "linear")
         if log:
             axis.yaxis.set_major_formatter("{x:g}")

@@ -84,9 +84,10 @@ def test_the_gaps_are_paired_and_at_early_stop(chapter, tables, run, at):
     value = glued(chapter)[f"{run}_ticket_minus_reinit_{at}"]
     assert value == pytest.approx(gaps.mean())
     told = " ".join(printed(chapter, f"{run}-gaps").split())
+    low, high = lth.interval(pd.Series(gaps))
     assert (
-        f"ticket minus reinit {gaps.mean():+.2f} points (min {gaps.min():+.2f}, max"
-        f" {gaps.max():+.2f}; above 0 for {(gaps > 0).sum()} of n = {len(gaps)} seeds)"
+        f"ticket minus reinit {gaps.mean():+.2f} points (95 % interval {low:+.2f} to"
+        f" {high:+.2f}; above 0 for {(gaps > 0).sum()} of n = {len(gaps)} seeds)"
     ) in told
 
 
@@ -110,6 +111,17 @@ def test_speed_is_told_both_ways(chapter, tables, other):
     assert values[name] == pytest.approx(slow.mean() / fast.mean())
     assert values[f"{name}_by_seed"] == pytest.approx((slow / fast).mean())
     assert values[f"{name}_wins"] == (fast < slow).sum()
+
+
+def test_38_percent_is_shown_seed_by_seed(chapter, tables):
+    stops = lth.early_stop(tables["recorded"])
+    slow = stops.query("arm == 'dense'").set_index("seed")["iteration"]
+    fast = stops.query("arm == 'ticket' and round == 7").set_index("seed")["iteration"]
+    earlier = (100 * (1 - fast / slow)).sort_values()
+    told = " ".join(printed(chapter, "thirty-eight-say").split())
+    assert f"seed by seed: {', '.join(f'{each:.0f}' for each in earlier)};" in told
+    low, high = lth.interval(earlier)
+    assert f"95 % interval {low:.0f} to {high:.0f} (n = {len(earlier)})." in told
 
 
 def test_it_counts_who_was_best_at_the_very_end(chapter, tables):
