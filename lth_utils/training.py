@@ -303,4 +303,4 @@ def _sample(data: Dataset, split: str) -> Split:
     last = len(chosen.labels) - 1
     index = torch.linspace(0, last, TRAIN_SAMPLE, dtype=torch.float64).long()
     index = index.to(chosen.labels.device)
-    return Split(chosen.images[index], chosen.labels[index])
+    return Split(*(tensor.index_select(0, index) for tensor in chosen))
