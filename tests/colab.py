@@ -37,6 +37,10 @@ COLAB = [
     "ipywidgets==7.7.1",
     "ipykernel==6.17.1",
     "ipython==7.34.0",
+    # With pyzmq 27 and tornado 6.6, this old kernel now and then misses a cell.
+    "pyzmq==26.2.1",
+    "tornado==6.5.1",
+    "jupyter-client==7.4.9",
 ]
 
 
