@@ -203,6 +203,8 @@ def _serve() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # denormals slow long runs by up to 1.3 times
     warnings.filterwarnings("ignore", message="Sparse networks train")  # said above
+    # NumPy 2.0 looks for denormals after they were switched off.
+    warnings.filterwarnings("ignore", message="The value of the smallest subnormal")
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed goes to the standard error
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
