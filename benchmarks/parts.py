@@ -141,7 +141,7 @@ def processes(rounds: int) -> dict[str, float]:
 def conv(rounds: int) -> dict[str, float]:
     """Each Conv-n's step, dense, against the textbook's; two threads each.
 
-    Where a process's memory lies can slow it by half for life: three pairs.
+    Two threads are at times slower by half for minutes: three pairs, and a median.
     """
     found = {}
     for word in ("conv2", "conv4", "conv6"):

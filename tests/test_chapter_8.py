@@ -106,11 +106,13 @@ def test_survivors_started_away_from_zero_in_every_layer(chapter):
     assert max(map(float, highest)) < 0.5  # 0.12
 
 
-def test_a_long_training_fills_the_first_layers_valley(chapter):
+def test_a_long_training_lifts_the_first_layers_valley_to_its_sides(chapter):
+    # Once we expected one peak, above 1. One network cannot say: with other
+    # seeds, engines and thread counts 0.85 to 1.20 were seen, after 0.33.
     text = told(chapter, "long-say")
     first, *_ = re.findall(r"([\d.]+) as high as .*? ([\d.]+) after 8,000", text)
-    # One net: 0.33 and 1.20 with one engine, 0.96 at the end with another.
-    assert float(first[0]) < 0.6 < 0.8 < float(first[1])
+    assert float(first[0]) < 0.6
+    assert float(first[1]) == pytest.approx(1, abs=0.25)
 
 
 def test_sgd_leaves_two_peaks_in_every_layer(chapter):

@@ -148,7 +148,7 @@ def test_tickets_keep_neighbours_and_a_shuffle_only_hides_them(chapter):
     # Seen, n = 3: 1.40 in order, 1.18 put back, 1.00 as fed; n = 5: 1.41, 1.24, 1.00.
     values = glued(chapter)
     assert values["neighbours_in_order_10"] > 1.2
-    assert values["neighbours_put_back_10"] > 1.05
+    assert values["neighbours_put_back_10"] > 1.1
     assert abs(values["neighbours_shuffled_10"] - 1) < 0.2
 
 
@@ -166,8 +166,10 @@ def test_in_the_small_network_it_does_not(chapter):
 
 
 def test_a_structure_that_is_moved_loses_something(chapter):
-    # Seen, n = 3: 2.6 points; at round 10 three seeds do not agree.
-    assert glued(chapter)["moved_shuffled_costs_7"] > 0
+    # Seen, n = 5: 2.4 and 2.2 points; n = 3: 2.6 and 1.1.
+    values = glued(chapter)
+    assert values["moved_shuffled_costs_7"] > 0
+    assert values["moved_shuffled_costs_10"] > 0
 
 
 def lifted(cell: str, **names: object) -> dict:
