@@ -13,7 +13,7 @@ from itertools import product
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from lth_utils import drawing, words
 from lth_utils.drawing import STYLE, Look
@@ -157,8 +157,11 @@ def over_density(
         measured = sorted(rows["percent"].unique())
         ticks = measured if len(measured) < 9 else drawing.TICKS
         drawing.density_axis(axis, ticks)
-        axis.set(ylabel=label, yscale="log" if log else "linear")
+        axis.set_ylabel(label)
         if log:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_minor_locator(NullLocator())
             axis.yaxis.set_major_formatter("{x:g}")
         axis.set_title(f"{title}, n = {n}" if n > 1 else title)
         drawing.legend(figure, named.values(), drawing.BAND if n > 1 else "")

@@ -112,9 +112,7 @@ def _draw_steps(record: Path) -> Any:
 
 
 def _draw_ratios(record: Path) -> Any:
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
-
-    from lth_utils import drawing
+    from lth_utils import plots
 
     ratios = {
         label: medians(record, engine, lambda t, e=engine: t["textbook"] / t[e])
@@ -122,15 +120,8 @@ def _draw_ratios(record: Path) -> Any:
         if engine != "textbook"
     }
     looks = {how: look for how, look in _looks().items() if how in ratios}
-    with drawing.canvas(1) as (figure, (axis,)):
-        drawing.lines(axis, _rows(ratios), "percent", "value", looks, "how")
-        drawing.density_axis(axis)
-        axis.set(ylabel="times as fast as the textbook loop", yscale="log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_minor_locator(NullLocator())
-        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        drawing.legend(figure, looks.values(), "")
-    return figure
+    label = "times as fast as the textbook loop"
+    return plots.over_density(_rows(ratios), "value", label, looks, log=True)
 
 
 def _looks() -> dict[str, Any]:
