@@ -1,9 +1,10 @@
-"""Recorded runs: small tidy tables with a page that says how they were made."""
+"""Recorded runs: tidy tables, the tickets found, and how both were made."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import platform
 import subprocess
@@ -14,13 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from lth_utils.catalogue import EXPERIMENTS, experiment
 from lth_utils.errors import LotteryError, choose
+from lth_utils.experiments import Plan, Study
 from lth_utils.files import atomic_folder
 from lth_utils.tables import thin
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lth_utils.tickets import Ticket
+
 TABLE = "table.csv.gz"
+TICKETS = "tickets.npz"
 PROVENANCE = "provenance.json"
 
 
@@ -52,17 +57,8 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     """
     import pandas as pd
 
-    choose("experiment", name, EXPERIMENTS)
-    choose(f"profile of {name}", profile, EXPERIMENTS[name])
-    folder = results_folder() / name / profile
-    if not is_recorded(name, profile):
-        raise LotteryError(
-            f"{name} has no recorded run of profile {profile!r}: expected the folder"
-            f" {folder}. Make it with: lth run {name} --profile {profile} --record"
-        )
-    provenance = _provenance(folder)
-    with gzip.open(folder / TABLE, "rt", encoding="utf-8") as file:
-        table = pd.read_csv(file)
+    provenance, content = _read(name, profile, TABLE)
+    table = pd.read_csv(io.StringIO(gzip.decompress(content).decode()))
     table.attrs = {
         "data": provenance["data"],
         "profile": profile,
@@ -72,22 +68,78 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     return table
 
 
-def _provenance(folder: Path) -> dict[str, Any]:
-    """Read the page, and hold the table against it."""
+def recorded_ticket(
+    name: str, profile: str = "laptop", seed: int = 0, round: int = 7
+) -> Ticket:
+    """Return a ticket that a recorded run found; nothing is trained.
+
+    Args:
+        name: An experiment's word.
+        profile: The size that was recorded.
+        seed: The repeat.
+        round: The pruning round; 0 is the dense network.
+
+    Raises:
+        LotteryError: If the record has no such ticket, or is damaged.
+    """
+    import numpy as np
+    import torch
+
+    from lth_utils.masks import Masks
+    from lth_utils.tickets import from_seed
+
+    page, content = _read(name, profile, TICKETS)
+    made = page["experiment"]
+    if seed not in made["seeds"] or round not in range(made["rounds"] + 1):
+        raise LotteryError(
+            f"The recorded run {name} {profile} has no ticket of seed {seed}, round"
+            f" {round}: expected a seed of {made['seeds']} and a round of 0 to"
+            f" {made['rounds']}."
+        )
+    with np.load(io.BytesIO(content)) as lives:
+        mine = {key: lives[key] for key in lives if key.startswith(f"{seed}:")}
+    alive = {
+        key.partition(":")[2]: torch.from_numpy(rounds >= round)
+        for key, rounds in mine.items()
+    }
+    arm = "ticket" if round else "dense"
+    return from_seed(made["network"], seed, Masks(alive), arm=arm, round=round)
+
+
+def _read(name: str, profile: str, file: str) -> tuple[dict[str, Any], bytes]:
+    """Return a record's page and the content of one of its files.
+
+    Raises:
+        LotteryError: If there is none, or it is not what the page says.
+    """
+    choose("experiment", name, EXPERIMENTS)
+    choose(f"profile of {name}", profile, EXPERIMENTS[name])
+    folder = results_folder() / name / profile
+    remedy = f"lth run {name} --profile {profile} --record"
+    if not is_recorded(name, profile):
+        raise LotteryError(
+            f"{name} has no recorded run of profile {profile!r}: expected the folder"
+            f" {folder}. Make it with: {remedy}"
+        )
     try:
         page: dict[str, Any] = json.loads((folder / PROVENANCE).read_text("utf-8"))
-        content = (folder / TABLE).read_bytes()
-        whole = hashlib.sha256(content).hexdigest() == page["sha256"]
+        digests: dict[str, str] = dict(page["sha256"])
+        content = (folder / file).read_bytes() if file in digests else b""
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder) from error
-    if not whole:
-        raise _damaged(folder)
-    return page
+        raise _damaged(folder, file) from error
+    if file not in digests:
+        raise LotteryError(
+            f"The recorded run in {folder} keeps no {file}: expected the record of an"
+            " experiment whose arms have tickets. Choose another, such as lenet-mnist."
+        )
+    if hashlib.sha256(content).hexdigest() != digests[file]:
+        raise _damaged(folder, file)
+    return page, content
 
 
-def _damaged(folder: Path) -> LotteryError:
+def _damaged(folder: Path, file: str) -> LotteryError:
     return LotteryError(
-        f"The recorded run in {folder} is damaged: expected {TABLE} with the sha256"
+        f"The recorded run in {folder} is damaged: expected {file} with the sha256"
         f" that {PROVENANCE} says. Take it anew from the repository."
     )
 
@@ -119,7 +171,7 @@ def record(
     table = run(chosen, workers=workers)
     text = thin(table, chosen.curve_rounds).to_csv(index=False, float_format="%.6g")
     # No time stamp inside, so that the same table gives the same bytes.
-    content = gzip.compress(text.encode(), mtime=0)
+    files = {TABLE: gzip.compress(text.encode(), mtime=0), **_tickets(chosen)}
     page = {
         "command": f"lth run {name} --profile {profile} --record",
         "commit": commit(),
@@ -128,13 +180,40 @@ def record(
         "experiment": asdict(chosen),
         "versions": versions(),
         "machine": f"{platform.machine()}, {cores()} cores, one thread a training",
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": {
+            file: hashlib.sha256(content).hexdigest() for file, content in files.items()
+        },
     }
     place = Path(folder or results_folder()) / name / profile
     with atomic_folder(place) as temporary:
-        (temporary / TABLE).write_bytes(content)
+        for file, content in files.items():
+            (temporary / file).write_bytes(content)
         (temporary / PROVENANCE).write_text(json.dumps(page, indent=1) + "\n", "utf-8")
     return place
+
+
+def _tickets(plan: Plan) -> dict[str, bytes]:
+    """Return the file that holds a finished experiment's tickets, if it has any.
+
+    Masks only ever shrink, so one number a weight, in how many rounds' tickets
+    it is, holds the tickets of all rounds: round r's has those with r or more.
+    """
+    import numpy as np
+
+    from lth_utils.jobs import jobs_of
+    from lth_utils.runs import stored
+
+    jobs = [job for job in jobs_of(plan) if job.arm == "ticket"]
+    if isinstance(plan, Study) or not jobs:
+        return {}
+    lives: dict[str, Any] = {}
+    for job, result in stored(jobs)[1].items():
+        for layer, mask in result.masks.items():
+            key = f"{job.seed}:{layer}"
+            lives[key] = lives.get(key, 0) + mask.numpy().astype(np.uint8)
+    file = io.BytesIO()
+    np.savez_compressed(file, **lives)
+    return {TICKETS: file.getvalue()}
 
 
 def commit() -> str:

@@ -1,0 +1,106 @@
+"""Records: what a run leaves for readers, the same bytes each time, and whole."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helpers import tiny_experiment
+
+import lth_utils as lth
+from lth_utils import LotteryError, records
+
+TINY = tiny_experiment(arms=("dense", "ticket", "reinit"))
+WORDS = ("lenet-mnist", "quick")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def folder(store, tmp_path, monkeypatch):
+    """Where the record of a tiny experiment lies, under a real one's name."""
+    monkeypatch.setenv("LTH_RUNS", str(store))
+    monkeypatch.setattr(records, "experiment", lambda *_: TINY)
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    return lth.record(*WORDS)
+
+
+def page_of(folder) -> dict:
+    return json.loads((folder / records.PROVENANCE).read_text())
+
+
+def test_a_record_says_how_it_was_made(folder):
+    page = page_of(folder)
+    assert page["command"] == "lth run lenet-mnist --profile quick --record"
+    assert page["experiment"]["seeds"] == list(TINY.seeds)
+    assert {"commit", "made", "data_sha256", "engine", "versions"} <= set(page)
+    assert set(page["sha256"]) == {records.TABLE, records.TICKETS}
+
+
+def test_a_record_made_twice_has_the_same_bytes(folder, tmp_path):
+    again = lth.record(*WORDS, folder=tmp_path / "again")
+    for file in (records.TABLE, records.TICKETS):
+        assert (again / file).read_bytes() == (folder / file).read_bytes()
+
+
+def test_a_record_keeps_early_stop_and_end(folder):
+    stops, whole = (
+        lth.early_stop(table) for table in (lth.recorded(*WORDS), lth.run(TINY))
+    )
+    assert stops["iteration"].tolist() == whole["iteration"].tolist()
+    assert np.allclose(stops["final_test"], whole["final_test"])
+
+
+def test_recorded_tickets_are_the_runs_own(folder):
+    for seed in TINY.seeds:
+        for round in range(1, TINY.rounds + 1):
+            mine = lth.recorded_ticket(*WORDS, seed=seed, round=round)
+            own = lth.ticket(TINY, seed=seed, round=round)
+            assert (mine.seed, mine.made["arm"]) == (seed, "ticket")
+            for name, mask in own.masks.items():
+                assert torch.equal(mine.masks[name], mask)
+                assert torch.equal(mine.init[name], own.init[name])
+
+
+def test_round_0_is_the_dense_network(folder):
+    dense = lth.recorded_ticket(*WORDS, round=0)
+    assert (dense.masks.density, dense.made["arm"]) == (1, "dense")
+
+
+@pytest.mark.parametrize("wrong", [{"seed": 99}, {"round": 4}, {"round": -1}])
+def test_a_ticket_that_is_not_there_is_a_sentence(folder, wrong):
+    with pytest.raises(LotteryError, match=r"expected a seed of \[0.*round of 0 to 3"):
+        lth.recorded_ticket(*WORDS, **wrong)
+
+
+def test_a_study_keeps_no_tickets():
+    with pytest.raises(LotteryError, match=r"keeps no tickets\.npz: expected"):
+        lth.recorded_ticket("lenet-width")
+
+
+@pytest.mark.parametrize("file", [records.TABLE, records.TICKETS, records.PROVENANCE])
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_a_damaged_record_is_a_sentence(folder, file, how):
+    path = folder / file
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-9])
+    read = lth.recorded if file == records.TABLE else lth.recorded_ticket
+    with pytest.raises(LotteryError, match=r"is damaged: expected .* that prov"):
+        read(*WORDS)
+
+
+def test_what_was_never_recorded_says_how_to(folder):
+    with pytest.raises(LotteryError, match="lth run lenet-mnist --profile laptop"):
+        lth.recorded("lenet-mnist", "laptop")
+
+
+def test_an_experiment_without_tickets_keeps_a_table_alone(folder, monkeypatch):
+    alone = replace(TINY, arms=("dense",))
+    monkeypatch.setattr(records, "experiment", lambda *_: alone)
+    assert set(page_of(lth.record(*WORDS))["sha256"]) == {records.TABLE}
