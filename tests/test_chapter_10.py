@@ -25,6 +25,11 @@ def recorded() -> pd.DataFrame:
     return lth.recorded("lenet-mnist", profile="laptop")
 
 
+@pytest.fixture(scope="module")
+def long() -> pd.DataFrame:
+    return lth.recorded("lenet-mnist", profile="paper")
+
+
 def lifted(cell: str, **names: object) -> dict:
     """Run one of the notebook's cells alone and return what it defines."""
     (source,) = [each.source for each in SOURCE.cells if each.id == cell]
@@ -91,17 +96,51 @@ def test_the_network_gets_surer_of_its_mistakes(chapter):
 # The record: facts of a table that does not change
 
 
-def test_the_tickets_lead_is_training_accuracy_and_not_gap(chapter, recorded):
-    train = end(recorded, "ticket", 7, "train") - end(recorded, "dense", 0, "train")
-    test = end(recorded, "ticket", 7, "test") - end(recorded, "dense", 0, "test")
-    (sentence,) = re.findall(
-        r"recorded run, at the end: - test: (\S+) points.*- training: (\S+) points"
-        r".*- gap: (\S+) points",
-        told(chapter, "parts"),
+def parts(table: pd.DataFrame) -> list[float]:
+    """Return ticket minus dense at 21.1 %: test, training, gap, in points."""
+    train, test = (
+        end(table, "ticket", 7, split) - end(table, "dense", 0, split)
+        for split in ("train", "test")
     )
-    expected = [test.mean(), train.mean(), (train - test).mean()]
-    assert list(sentence) == [f"{value:+.2f}" for value in expected]
+    return [test.mean(), train.mean(), (train - test).mean()]
+
+
+def told_parts(chapter, run: str, cell: str) -> list[str]:
+    """Return the same three numbers as the chapter prints them."""
+    (sentence,) = re.findall(
+        rf"{run} run, at the end: - test: (\S+) points.*- training: (\S+) points"
+        r".*- gap: (\S+) points",
+        told(chapter, cell),
+    )
+    return list(sentence)
+
+
+def test_the_tickets_lead_is_training_accuracy_and_not_gap(chapter, recorded):
+    expected = parts(recorded)
+    found = told_parts(chapter, "recorded", "parts")
+    assert found == [f"{value:+.2f}" for value in expected]
     assert expected[2] > 0
+
+
+def test_the_long_run_is_judged_by_the_rule_too(chapter, long):
+    known = end(long, "dense", 0, "train").mean()
+    assert f"long run end at {known:.2f} %" in told(chapter, "claim-say")
+    expected = [f"{value:+.2f}" for value in parts(long)]
+    assert told_parts(chapter, "long", "long-parts") == expected
+    short = re.search(r"Too short: ([^.]*)\.", told(chapter, "verdict-say"))
+    assert ("MNIST, long (dense)" in short[1]) == (known < 99.9)
+
+
+def test_a_hundred_moments_say_more_than_one(chapter, long):
+    last = long[(long["iteration"] > 40_000) & (long["split"] == "test")]
+    ticket, dense = (
+        100 * last.query(f"arm == '{arm}' and round == {round}")["accuracy"]
+        for arm, round in (("ticket", 7), ("dense", 0))
+    )
+    assert len(dense) == 100 * long["seed"].nunique()
+    assert f"test images: {dense.mean():.2f} % over" in told(chapter, "late")
+    lead = f"minus dense, same iterations: - test: {ticket.mean() - dense.mean():+.2f}"
+    assert lead in told(chapter, "late-say")
 
 
 def test_at_equal_training_accuracy_ticket_and_reinit_are_ahead(chapter):
@@ -151,7 +190,7 @@ def test_the_rule(values, short, word):
 def test_the_table_has_a_verdict_for_each_run_and_arm(chapter):
     (html,) = shown(chapter, "text/html", "verdict-table")
     words = "too short|not replicated|partly|replicated"
-    assert len(re.findall(rf"<td>(?:{words})</td>", html)) == 9
+    assert len(re.findall(rf"<td>(?:{words})</td>", html)) == 12
 
 
 # Figures, slider, exercises
