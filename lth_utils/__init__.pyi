@@ -43,7 +43,7 @@ from .pruning import random_scores as random_scores
 from .recipes import Recipe as Recipe
 from .records import record as record
 from .records import recorded as recorded
-from .records import recorded_ticket as recorded_ticket
+from .records import recorded_tickets as recorded_tickets
 from .runs import run as run
 from .runs import ticket as ticket
 from .runs import trained as trained

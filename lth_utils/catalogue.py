@@ -43,7 +43,6 @@ _LENET_PAPER = replace(
     _LENET_LAPTOP,
     profile="paper",
     recipe=Recipe(lr=1.2e-3, iterations=50_000, evaluate_every=100),
-    seeds=(0, 1, 2),
     control_rounds=(3, 7, 11, 15, 18, 20),
     controls={"reinit": 3, "oneshot-reinit": 3},
 )

@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--record",
         action="store_true",
-        help="also write results/EXPERIMENT/PROFILE (the whole profile)",
+        help="also write results/EXPERIMENT/PROFILE (every arm)",
     )
     run.set_defaults(do=_run)
     show = commands.add_parser(
@@ -136,10 +136,10 @@ def _chosen(words: argparse.Namespace) -> Plan:
 
 def _run(words: argparse.Namespace) -> None:
     chosen = _chosen(words)
-    if words.record and (words.seeds or words.arms):
+    if words.record and words.arms:
         raise LotteryError(
-            "A record holds the whole profile: expected --record without --seeds"
-            " and --arms; leave them out."
+            "A record holds every arm of the profile: expected --record without"
+            " --arms; leave it out."
         )
     if words.workers is not None and words.workers < 1:
         raise LotteryError(
@@ -151,7 +151,7 @@ def _run(words: argparse.Namespace) -> None:
 
     _print(chosen.name, run(chosen, workers=words.workers), words.csv)
     if words.record:
-        place = record(words.name, words.profile, words.workers)
+        place = record(words.name, words.profile, words.workers, seeds=words.seeds)
         print(f"Recorded in {place}", file=sys.stderr)
 
 
@@ -163,7 +163,7 @@ def _show(words: argparse.Namespace) -> None:
 
     if is_recorded(chosen.name, chosen.profile):
         table, part = recorded(chosen.name, chosen.profile), chosen.parts[0]
-        if set(part.seeds) <= set(table["seed"]):
+        if words.seeds is None or set(part.seeds) <= set(table["seed"]):
             rows = table["arm"].isin(part.arms) & table["seed"].isin(part.seeds)
             _print(chosen.name, table[rows], words.csv)
             return

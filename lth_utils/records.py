@@ -68,19 +68,18 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     return table
 
 
-def recorded_ticket(
-    name: str, profile: str = "laptop", seed: int = 0, round: int = 7
-) -> Ticket:
-    """Return a ticket that a recorded run found; nothing is trained.
+def recorded_tickets(
+    name: str, profile: str = "laptop", round: int = 7
+) -> list[Ticket]:
+    """Return the tickets that a recorded run found, one for each of its seeds.
 
     Args:
         name: An experiment's word.
         profile: The size that was recorded.
-        seed: The repeat.
-        round: The pruning round; 0 is the dense network.
+        round: The pruning round; at 0 they are the dense networks.
 
     Raises:
-        LotteryError: If the record has no such ticket, or is damaged.
+        LotteryError: If the record has no such tickets, or is damaged.
     """
     import numpy as np
     import torch
@@ -90,20 +89,21 @@ def recorded_ticket(
 
     page, content = _read(name, profile, TICKETS)
     made = page["experiment"]
-    if seed not in made["seeds"] or round not in range(made["rounds"] + 1):
+    if round not in range(made["rounds"] + 1):
         raise LotteryError(
-            f"The recorded run {name} {profile} has no ticket of seed {seed}, round"
-            f" {round}: expected a seed of {made['seeds']} and a round of 0 to"
-            f" {made['rounds']}."
+            f"The recorded run {name} {profile} has no tickets of round {round}:"
+            f" expected a round of 0 to {made['rounds']}."
         )
+    masks: dict[int, dict[str, torch.Tensor]] = {seed: {} for seed in made["seeds"]}
     with np.load(io.BytesIO(content)) as lives:
-        mine = {key: lives[key] for key in lives if key.startswith(f"{seed}:")}
-    alive = {
-        key.partition(":")[2]: torch.from_numpy(rounds >= round)
-        for key, rounds in mine.items()
-    }
-    arm = "ticket" if round else "dense"
-    return from_seed(made["network"], seed, Masks(alive), arm=arm, round=round)
+        for key, rounds in lives.items():
+            seed, _, layer = key.partition(":")
+            masks[int(seed)][layer] = torch.from_numpy(rounds >= round)
+    about = {"arm": "ticket" if round else "dense", "round": round}
+    return [
+        from_seed(made["network"], seed, Masks(alive), **about)
+        for seed, alive in masks.items()
+    ]
 
 
 def _read(name: str, profile: str, file: str) -> tuple[dict[str, Any], bytes]:
@@ -149,6 +149,7 @@ def record(
     profile: str = "laptop",
     workers: int | None = None,
     folder: str | Path | None = None,
+    seeds: int | None = None,
 ) -> Path:
     """Run an experiment and record it, with how it was made.
 
@@ -157,6 +158,7 @@ def record(
         profile: The size.
         workers: One-thread processes; None takes every core.
         folder: Where records lie; None is the checkout's `results/`.
+        seeds: How many seeds, from 0; None keeps the profile's.
 
     Returns:
         The record's folder.
@@ -167,13 +169,15 @@ def record(
     from lth_utils.runs import run
     from lth_utils.workers import cores
 
-    chosen = experiment(name, profile)
+    chosen = experiment(name, profile, seeds)
     table = run(chosen, workers=workers)
     text = thin(table, chosen.curve_rounds).to_csv(index=False, float_format="%.6g")
     # No time stamp inside, so that the same table gives the same bytes.
     files = {TABLE: gzip.compress(text.encode(), mtime=0), **_tickets(chosen)}
     page = {
-        "command": f"lth run {name} --profile {profile} --record",
+        "command": f"lth run {name} --profile {profile}"
+        + (f" --seeds {seeds}" if seeds else "")
+        + " --record",
         "commit": commit(),
         "made": datetime.now(UTC).date().isoformat(),
         **table.attrs,

@@ -117,8 +117,7 @@ def test_the_longer_the_training_the_fuller_the_first_layers_valley(chapter):
     first = middles(chapter, "long-say", "first hidden layer,")
     assert first["live"] < first["chapter 4"] < first["long"]
     shapes = []
-    for seed in lth.experiment("lenet-mnist", "paper").seeds:
-        ticket = lth.recorded_ticket("lenet-mnist", "paper", seed, round=7)
+    for ticket in lth.recorded_tickets("lenet-mnist", "paper", round=7):
         values = ticket.init["fc1.weight"]
         size = (values[ticket.masks["fc1.weight"]] / values.std()).abs()
         middle = (size < 0.25).double().mean() / 0.5

@@ -118,7 +118,7 @@ MISTAKES = {
     "run lenet-mnist --seeds -2": "-2",
     "run lenet-mnist --seeds two": "invalid int value: 'two'",
     "run lenet-mnist --workers 0": "number of workers is 0",
-    "run lenet-mnist --record --seeds 2": "the whole profile",
+    "run lenet-mnist --record --arms ticket": "every arm of the profile",
     "show lenet-mnist --profile huge": "Unknown profile",
     "ladder lenett": "Unknown network 'lenett'.*Did you mean 'lenet'",
     "ladder lenet --rounds -1": "number of rounds is -1",

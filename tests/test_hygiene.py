@@ -27,7 +27,8 @@ SET_UP = f"""\
 try:
     import lth_utils as lth
 except ModuleNotFoundError:
-    %pip install -q git+{URL}
+    %pip install -q \\
+        git+{URL}
     import lth_utils as lth"""
 COLUMNS, LINES, MEDIAN = 72, 25, 10
 

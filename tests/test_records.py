@@ -24,7 +24,9 @@ def store(tmp_path_factory):
 def folder(store, tmp_path, monkeypatch):
     """Where the record of a tiny experiment lies, under a real one's name."""
     monkeypatch.setenv("LTH_RUNS", str(store))
-    monkeypatch.setattr(records, "experiment", lambda *_: TINY)
+    monkeypatch.setattr(
+        records, "experiment", lambda *w: replace(TINY, seeds=TINY.seeds[: w[2]])
+    )
     monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
     return lth.record(*WORDS)
 
@@ -56,30 +58,38 @@ def test_a_record_keeps_early_stop_and_end(folder):
 
 
 def test_recorded_tickets_are_the_runs_own(folder):
-    for seed in TINY.seeds:
-        for round in range(1, TINY.rounds + 1):
-            mine = lth.recorded_ticket(*WORDS, seed=seed, round=round)
-            own = lth.ticket(TINY, seed=seed, round=round)
-            assert (mine.seed, mine.made["arm"]) == (seed, "ticket")
+    for round in range(1, TINY.rounds + 1):
+        found = lth.recorded_tickets(*WORDS, round)
+        assert tuple(ticket.seed for ticket in found) == TINY.seeds
+        for mine in found:
+            own = lth.ticket(TINY, seed=mine.seed, round=round)
+            assert mine.made["arm"] == "ticket"
             for name, mask in own.masks.items():
                 assert torch.equal(mine.masks[name], mask)
                 assert torch.equal(mine.init[name], own.init[name])
 
 
 def test_round_0_is_the_dense_network(folder):
-    dense = lth.recorded_ticket(*WORDS, round=0)
-    assert (dense.masks.density, dense.made["arm"]) == (1, "dense")
+    for dense in lth.recorded_tickets(*WORDS, round=0):
+        assert (dense.masks.density, dense.made["arm"]) == (1, "dense")
 
 
-@pytest.mark.parametrize("wrong", [{"seed": 99}, {"round": 4}, {"round": -1}])
-def test_a_ticket_that_is_not_there_is_a_sentence(folder, wrong):
-    with pytest.raises(LotteryError, match=r"expected a seed of \[0.*round of 0 to 3"):
-        lth.recorded_ticket(*WORDS, **wrong)
+@pytest.mark.parametrize("round", [4, -1])
+def test_a_round_that_is_not_there_is_a_sentence(folder, round):
+    with pytest.raises(LotteryError, match="expected a round of 0 to 3"):
+        lth.recorded_tickets(*WORDS, round)
+
+
+def test_a_record_of_fewer_seeds_says_so(folder):
+    page = page_of(lth.record(*WORDS, seeds=1))
+    assert page["experiment"]["seeds"] == [0]
+    assert set(lth.recorded(*WORDS)["seed"]) == {0}
+    assert page["command"].endswith("--profile quick --seeds 1 --record")
 
 
 def test_a_study_keeps_no_tickets():
     with pytest.raises(LotteryError, match=r"keeps no tickets\.npz: expected"):
-        lth.recorded_ticket("lenet-width")
+        lth.recorded_tickets("lenet-width")
 
 
 @pytest.mark.parametrize("file", [records.TABLE, records.TICKETS, records.PROVENANCE])
@@ -90,7 +100,7 @@ def test_a_damaged_record_is_a_sentence(folder, file, how):
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-9])
-    read = lth.recorded if file == records.TABLE else lth.recorded_ticket
+    read = lth.recorded if file == records.TABLE else lth.recorded_tickets
     with pytest.raises(LotteryError, match=r"is damaged: expected .* that prov"):
         read(*WORDS)
 
