@@ -151,3 +151,14 @@ assert "torch" not in sys.modules and "pandas" not in sys.modules
         check=True,
         capture_output=True,
     )
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "lth_utils.cli", "show", "lenet-mnist"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    words = ["--profile", "laptop", "--csv"]
+    with subprocess.Popen([*command, *words], text=True, **pipes) as process:
+        assert process.stdout.readline().startswith("experiment,")
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (0, "")
