@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words = _parser().parse_args(argv)
         words.do(words)
+        sys.stdout.flush()  # here, where a reader that left can be caught
     except LotteryError as error:
         print(f"lth: {error}", file=sys.stderr)
         return 2
@@ -152,10 +153,11 @@ def _run(words: argparse.Namespace) -> None:
     from lth_utils.records import record
     from lth_utils.runs import run
 
-    _print(chosen.name, run(chosen, workers=words.workers), words.csv)
-    if words.record:
+    table = run(chosen, workers=words.workers)
+    if words.record:  # before the table, whose reader may leave
         place = record(words.name, words.profile, words.workers, seeds=words.seeds)
         print(f"Recorded in {place}", file=sys.stderr)
+    _print(chosen.name, table, words.csv)
 
 
 def _show(words: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """The command line, called in process as its user would."""
 
+import os
 import re
 import subprocess
 import sys
@@ -153,12 +154,12 @@ assert "torch" not in sys.modules and "pandas" not in sys.modules
     )
 
 
-def test_a_reader_that_has_seen_enough_is_no_error():
-    command = [sys.executable, "-m", "lth_utils.cli", "show", "lenet-mnist"]
+@pytest.mark.parametrize("words", ["list", "show lenet-mnist --profile laptop --csv"])
+def test_a_reader_that_has_seen_enough_is_no_error(words):
+    command = [sys.executable, "-m", "lth_utils.cli", *words.split()]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    words = ["--profile", "laptop", "--csv"]
-    with subprocess.Popen([*command, *words], text=True, **pipes) as process:
-        assert process.stdout.readline().startswith("experiment,")
+    buffered = os.environ | {"PYTHONUNBUFFERED": ""}
+    with subprocess.Popen(command, text=True, env=buffered, **pipes) as process:
         process.stdout.close()
         errors = process.stderr.read()
     assert (process.returncode, errors) == (0, "")
