@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after `lth`; None takes the process's.
 
     Returns:
-        The exit code: 0, 2 after a mistake, or 130 after Ctrl-C.
+        The exit code: 0, 2 after a mistake or if the output cannot be written,
+        or 130 after Ctrl-C.
     """
     print_anywhere()
     try:
@@ -66,8 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("lth: Stopped; run again to go on.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # It came from the standard output: what is left of that goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"lth: Stopped: the system says: {error.strerror}.", file=sys.stderr)
+            return 2
+        # Whoever reads, such as `head`, has seen enough.
     return 0
 
 

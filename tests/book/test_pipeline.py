@@ -65,7 +65,7 @@ def run_book(run_once, tmp_path) -> Path:
 def stopped(root: Path, *words: str) -> None:
     """Assert that nothing was run and nothing was left behind."""
     assert not list(root.rglob("_build/**/*.ipynb*"))
-    assert not list(root.rglob(".one*"))
+    assert not list(root.rglob(".lth-*"))
 
 
 # What a copy is, and when it is made again
@@ -81,6 +81,14 @@ def test_a_copy_holds_outputs_profile_and_stamp(run_once):
     assert made["profile"] == "quick"
     assert made["seconds"] > 0
     assert len(made["digest"]) == 64
+
+
+def test_a_build_that_cannot_be_written_is_known_before(book, capsys, monkeypatch):
+    monkeypatch.setattr(run_notebooks, "_run", None)  # would fail
+    (book / "_build").write_text("mine")
+    assert run_notebooks.main([], book) == 1
+    assert "executed: part of that path is a file" in capsys.readouterr().err
+    assert (book / "_build").read_text() == "mine"
 
 
 def test_an_unchanged_chapter_is_not_run_again(run_book, capsys):
