@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lth_utils.data.datasets import Dataset
-from lth_utils.masks import snapshot
+from lth_utils.masking import obey, snapshot
 from lth_utils.seeds import check_seed
 from lth_utils.training import sparse
 from lth_utils.training.engines import Autograd, Engine
@@ -64,6 +64,7 @@ def train(
     net.to(place)
     data = data.to(place)
     dtype = next(net.parameters()).dtype
+    obey(net)
     kept = snapshot(net) if keep_at == 0 else {}
     engine = engine_for(net, recipe)
     curve: list[Point] = []
@@ -107,6 +108,8 @@ def train_together(
     """
     place = torch.device(device) if device is not None else best_device()
     data = data.to(place)
+    for net in nets:
+        obey(net)
     stack = Stack([net.to(place) for net in nets], data, recipe)
     dtype = stack.parameter.dtype
     images, size = len(data.train.labels), recipe.batch_size
