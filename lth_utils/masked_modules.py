@@ -103,7 +103,11 @@ class MaskedModule(nn.Module):
     def alive(self, name: str) -> Tensor:
         """Return the weight `name` with 0 for what is pruned."""
         weight: Tensor = getattr(self, name)
-        return weight if self.bare else torch.where(self.mask_of(name), weight, 0)
+        if isinstance(self, nn.Embedding | nn.EmbeddingBag) and self.sparse:
+            return weight  # its sparse gradient must reach it, and its keeper
+        if self.bare:
+            return weight
+        return torch.where(self.mask_of(name), weight, 0)
 
     def begin(self, names: tuple[str, ...]) -> None:
         """Mask the weights `names`, every one of them alive."""
@@ -134,7 +138,8 @@ class MaskedModule(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute what the plain module does with its living weights."""
-        if self.bare:
+        # A compiler cannot follow the twin, and reads what is stored.
+        if self.bare or torch.compiler.is_compiling():
             return self.plain.forward(self, *args, **kwargs)
         twin, own = self._twin()
         out = self.plain.forward(twin, *args, **kwargs)
@@ -155,9 +160,10 @@ class MaskedModule(nn.Module):
         if isinstance(self, nn.RNNBase):
             weights = own["_parameters"]
             own["_flat_weights"] = [weights[n] for n in self._flat_weights_names]
-        if isinstance(self, nn.MultiheadAttention):  # reads its layer, never calls it
-            assert isinstance(self.out_proj, MaskedModule)
-            own["_modules"] = self._modules | {"out_proj": self.out_proj._twin()[0]}
+        if isinstance(self, nn.MultiheadAttention):
+            inner: nn.Module = self.out_proj
+            if isinstance(inner, MaskedModule):  # whose weight it reads past it
+                own["_modules"] = self._modules | {"out_proj": inner._twin()[0]}
         twin.__dict__ = self.__dict__ | own
         for name in living:  # where a replica of DataParallel has them
             twin.__dict__.pop(name, None)
@@ -177,7 +183,11 @@ class MaskedModule(nn.Module):
                 " the weight in the plain network, then mask it with lth.masked(net)."
             )
         super().register_parameter(name, param)
-        if masked:
+        if masked and param is not None:
+            keeper = _keeper(param)
+            if keeper is not None and (other := keeper.module()) is not None:
+                # A weight that is shared from now on brings its mask along.
+                self.mask_of(name).copy_(other.mask_of(keeper.name))
             self._keep()
             self.clear()
 

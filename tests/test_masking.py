@@ -392,6 +392,21 @@ def test_masked_layers_made_directly(layer, x):
     assert torch.all(layer.weight == 0)
 
 
+def test_a_weight_that_is_shared_later_brings_its_mask():
+    one, other = third(lth.MaskedLinear(4, 4)), lth.MaskedLinear(4, 4)
+    other.weight = one.weight
+    assert torch.equal(other.mask, one.mask)
+
+
+def test_an_embedding_with_sparse_gradients_obeys():
+    net = third(lth.masked(nn.Embedding(10, 4, sparse=True)))
+    stepper = torch.optim.SparseAdam(net.parameters())
+    net(torch.tensor([1, 2])).sum().backward()
+    assert net.weight.grad.is_sparse
+    stepper.step()
+    assert revived(net) == 0
+
+
 def test_frozen_weights_that_are_thawed_obey():
     plain = nn.Linear(4, 3)
     plain.weight.requires_grad_(False)
