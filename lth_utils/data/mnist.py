@@ -9,10 +9,8 @@ such as `MNIST/raw/` under one folder, so one download serves both.
 import hashlib
 import io
 import os
-import shutil
 import socket
 import struct
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lth_utils.errors import LotteryError
-from lth_utils.files.atomic import writing
+from lth_utils.files.atomic import temporary_folder
+from lth_utils.files.places import user_folder, writing
 
 
 class Source(NamedTuple):
@@ -84,16 +83,16 @@ _INSTEAD = 'use load("mnist-small"), digits that need no download'
 
 
 def data_folder() -> Path:
-    """Return the folder that holds downloaded data sets.
+    """Return the folder of downloaded data sets: LTH_DATA, or one in the cache.
 
-    The environment variable `LTH_DATA` names it; without one it is
-    `lth/data` in the user's cache folder.
+    Raises:
+        LotteryError: If no home folder is known, and one is needed.
     """
-    named = os.environ.get("LTH_DATA")
-    if named:
-        return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "lth" / "data"
+    folder = user_folder("LTH_DATA", "data")
+    if os.environ.get("LTH_DATA") or folder.exists():
+        return folder
+    earlier = folder.parents[1] / "lth" / "data"  # as it was called at first
+    return earlier if earlier.is_dir() else folder
 
 
 def read_small() -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
@@ -185,16 +184,13 @@ def _download(source: Source, folder: Path) -> None:
     remedy = f", or set LTH_DATA to a folder that has {own}, or {_INSTEAD}"
     with writing(raw, remedy):
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".mnist-", dir=folder))
-        try:
+        with temporary_folder(folder) as temporary:
             _fetch(source, temporary)
             _check_fetched(source, temporary)
             raw.mkdir(parents=True, exist_ok=True)
             for name in source.files:
-                if not (raw / name).exists():
+                if not os.path.lexists(raw / name):
                     (source.raw(temporary) / name).replace(raw / name)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _fetch(source: Source, folder: Path) -> None:

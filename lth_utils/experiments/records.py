@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import EXPERIMENTS
+from lth_utils.files.atomic import holds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,18 @@ def results_folder() -> Path:
 def is_recorded(name: str, profile: str) -> bool:
     """Whether there is a recorded run of the experiment's profile."""
     return (results_folder() / name / profile).is_dir()
+
+
+def is_record(folder: Path) -> bool:
+    """Whether a folder holds a whole record, and nothing else."""
+    try:
+        digests = json.loads((folder / PROVENANCE).read_text("utf-8"))["sha256"]
+        return holds(folder, (PROVENANCE, *digests)) and all(
+            hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
+            for file, digest in digests.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:

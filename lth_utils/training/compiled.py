@@ -1,0 +1,40 @@
+"""How loops are compiled by Numba, and where their machine code is kept.
+
+It is kept beside the source, or in the user's cache folder. Where neither can
+be written each process compiles anew: seconds, and nothing else changes.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from numba import config, njit
+from numba.core.caching import FunctionCache
+
+from lth_utils.files.places import cache_folder
+
+
+class _Cache(FunctionCache):
+    """Numba's; what it cannot keep, or not read again, is compiled again."""
+
+    def load_overload(self, *signature: Any) -> Any:
+        """Return what was kept; None if nothing was, or it is damaged."""
+        with suppress(Exception):
+            return super().load_overload(*signature)
+
+    def save_overload(self, *code: Any) -> None:
+        """Keep what was compiled, unless the disk refuses."""
+        with suppress(Exception):
+            super().save_overload(*code)
+
+
+def compiled(loop: Callable[..., None]) -> Any:
+    """Return the loop, to be compiled when it is first called."""
+    fast: Any = njit(
+        nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+    )(loop)
+    # Where no home folder is known, Numba would make one that is called "~".
+    if getattr(config, "CACHE_DIR", "") or cache_folder():
+        with suppress(Exception):  # Numba found no folder
+            fast._cache = _Cache(loop)
+    return fast
