@@ -43,7 +43,8 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
 
     Returns:
         The tidy table of `run`, thinned to the rows at early stop and at the
-        end, with whole curves at the densities that a figure shows.
+        end, with whole curves at the densities that a figure shows. The names
+        in the column `experiment` are text, such as "0.5".
         `.attrs["provenance"]` says how it was made.
 
     Raises:
@@ -52,7 +53,10 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     import pandas as pd
 
     provenance, content = _read(name, profile, TABLE)
-    table = pd.read_csv(io.StringIO(gzip.decompress(content).decode()))
+    text = io.StringIO(gzip.decompress(content).decode())
+    # Names are text, also 0.5 and "none", which pandas would take for numbers.
+    names: dict[str, Any] = {"experiment": str, "arm": str}
+    table = pd.read_csv(text, converters=names)
     table.attrs = {
         "data": provenance["data"],
         "profile": profile,
