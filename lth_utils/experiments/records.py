@@ -54,9 +54,13 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
 
     provenance, content = _read(name, profile, TABLE)
     text = io.StringIO(gzip.decompress(content).decode())
-    # Names are text, also 0.5 and "none", which pandas would take for numbers.
-    names: dict[str, Any] = {"experiment": str, "arm": str}
-    table = pd.read_csv(text, converters=names)
+    table = pd.read_csv(
+        text,
+        # Names are text, also 0.5 and NA, which pandas would take for numbers.
+        dtype={"experiment": str, "arm": str},
+        keep_default_na=False,
+        na_values={"loss": [""], "accuracy": [""]},
+    )
     table.attrs = {
         "data": provenance["data"],
         "profile": profile,
