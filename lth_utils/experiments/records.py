@@ -56,7 +56,8 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
 
     Returns:
         The tidy table of `run`, thinned to the rows at early stop and at the
-        end, with whole curves at the densities that a figure shows.
+        end, with whole curves at the densities that a figure shows. The names
+        in the column `experiment` are text, such as "0.5".
         `.attrs["provenance"]` says how it was made.
 
     Raises:
@@ -65,7 +66,14 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     import pandas as pd
 
     provenance, content = _read(name, profile, TABLE)
-    table = pd.read_csv(io.StringIO(gzip.decompress(content).decode()))
+    text = io.StringIO(gzip.decompress(content).decode())
+    table = pd.read_csv(
+        text,
+        # Names are text, also 0.5 and NA, which pandas would take for numbers.
+        dtype={"experiment": str, "arm": str},
+        keep_default_na=False,
+        na_values={"loss": [""], "accuracy": [""]},
+    )
     table.attrs = {
         "data": provenance["data"],
         "profile": profile,

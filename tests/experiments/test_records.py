@@ -10,7 +10,7 @@ from helpers import tiny_experiment
 
 import lth_utils as lth
 from lth_utils import EXPERIMENTS, LotteryError
-from lth_utils.experiments import records
+from lth_utils.experiments import recording, records
 
 ARMS = ("dense", "ticket", "reinit")
 TINY = tiny_experiment(arms=ARMS, seeds=(0, 1), rounds=2, control_rounds=(2,))
@@ -27,7 +27,8 @@ def folder(store, tmp_path, monkeypatch):
     """Where the record of a tiny experiment lies."""
     monkeypatch.setenv("LTH_RUNS", str(store))
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": TINY})
-    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    for module in (records, recording):
+        monkeypatch.setattr(module, "results_folder", lambda: tmp_path)
     return lth.record(*WORDS)
 
 
@@ -86,6 +87,15 @@ def test_a_record_of_fewer_seeds_says_so(folder):
     assert page["experiment"]["seeds"] == [0]
     assert set(lth.recorded(*WORDS)["seed"]) == {0}
     assert page["command"].endswith("--profile quick --seeds 1 --record")
+
+
+@pytest.mark.parametrize("word", ["1", "0.50", "none", "NA", "1e3"])
+def test_names_are_read_as_they_were_written(folder, tmp_path, monkeypatch, word):
+    study = lth.Study("tiny", "quick", (replace(TINY, name=word),))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": study})
+    lth.record(*WORDS, folder=tmp_path)
+    for column in ("experiment", "arm"):
+        assert set(lth.recorded(*WORDS)[column]) == set(lth.run(study)[column])
 
 
 def test_a_study_keeps_no_tickets():
