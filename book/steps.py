@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 COMPLAINT = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
-SHOWN = 40  # lines of a log's end
+SHOWN = 25  # lines of a log's end
 
 
 @contextmanager
@@ -60,8 +60,8 @@ def run(words: Sequence[str | Path], log: Path, remedy: str, root: Path = ROOT) 
             file.write(COLOURS.sub("", line))
     if program.returncode:
         raise SystemExit(
-            f"{_excerpt(log)}\n\n{Path(words[0]).name} failed: the lines above say"
-            f" why, and all of them are in {log.relative_to(root)}. {remedy}"
+            f"{_excerpt(log)}\n\nThat failed. The lines above say why, and"
+            f" {log.relative_to(root)} holds them all. {remedy}"
         )
 
 
