@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,33 +33,40 @@ def set_up(uv: str, *options: str, root: Path = ROOT) -> None:
         SystemExit: With a sentence, if this machine lacks something.
     """
     venv = root / ".venv"
-    python = venv / "bin" / "python"
     _check_machine(uv)
-    new = not _usable(venv) or not (uv or _has_pip(python))
+    new = not _usable(venv) or not (uv or _has_pip(venv))
     if new:
         _check_can_create(venv, uv)
-    create: list[str | Path] = [sys.executable, "-m", "venv", "--clear", venv]
-    install: list[str | Path] = [python, "-m", "pip", "install", "--no-user"]
-    install += ["--disable-pip-version-check", "--progress-bar=off"]
-    if uv:
-        create = [uv, "venv", "--clear", "--python", sys.executable, venv]
-        install = [uv, "pip", "install", "--python", python]
-    lock = ["--require-hashes", "-r", "requirements.lock"]
-    library = ["--no-deps", "--no-build-isolation", "-e", "."]
-    commands = [[*install, *options, *lock], [*install, *options, *library]]
-    if new:
-        commands.insert(0, create)
-    log = root / "_build" / "set-up.log"
-    log.unlink(missing_ok=True)
     for stamp in venv.glob("ready-*"):  # not ready until all of this is done
         stamp.unlink()
+    log = root / "_build" / "set-up.log"
+    log.unlink(missing_ok=True)
+    remedy = "Then run it again: what was installed stays."
+    if uv:
+        remedy += " With pip instead of uv: make book UV="
+    create, *install = _commands(venv, uv, options)
+    size = "on Linux 3 GB to download and 7 GB of disk"
     tool = "uv" if uv else "pip"
-    with step(f"Setting up .venv with {tool}: 7 GB on Linux, 2 to 10 minutes, once"):
-        for words in commands:
-            remedy = "Then run it again: what was installed stays."
-            if uv:
-                remedy += " With pip instead of uv: make book UV="
+    with step(f"Setting up .venv with {tool}, once: {size}, 2 to 10 minutes"):
+        for words in [create, *install] if new else install:
             run(words, log, remedy, root)
+
+
+def _commands(venv: Path, uv: str, options: Sequence[str]) -> list[list[str | Path]]:
+    """Return what makes the environment, installs the lock and this library."""
+    python = venv / "bin" / "python"
+    create: list[str | Path]
+    install: list[str | Path]
+    if uv:
+        create = [uv, "venv", "--clear", "--python", sys.executable, venv]
+        install = [uv, "pip", "install", "--python", python, *options]
+    else:
+        create = [sys.executable, "-m", "venv", "--clear", venv]
+        install = [python, "-m", "pip", "install", "--no-user", "--progress-bar=off"]
+        install += ["--disable-pip-version-check", *options]
+    lock = [*install, "--require-hashes", "-r", "requirements.lock"]
+    library = [*install, "--no-deps", "--no-build-isolation", "-e", "."]
+    return [create, lock, library]
 
 
 def _check_machine(uv: str) -> None:
@@ -74,10 +82,12 @@ def _check_machine(uv: str) -> None:
 
 
 def _check_can_create(venv: Path, uv: str) -> None:
-    if venv.exists() and not (venv / "pyvenv.cfg").exists() and any(venv.iterdir()):
+    there = venv.is_symlink() or venv.exists()
+    empty = venv.is_dir() and not any(venv.iterdir())
+    if there and not empty and not (venv / "pyvenv.cfg").exists():
         raise SystemExit(
-            f"{venv} is no environment that venv or uv made, and would be lost:"
-            " move it away, and run it again."
+            f"{venv} is no environment that venv or uv made: move it away, and run"
+            " it again."
         )
     if not uv and not (find_spec("venv") and find_spec("ensurepip")):
         version = "{}.{}".format(*sys.version_info)
@@ -108,8 +118,9 @@ def _made_here(venv: Path) -> bool:
     return bool(found) and Path(found[2]).exists() and venv.samefile(found[2])
 
 
-def _has_pip(python: Path) -> bool:
+def _has_pip(venv: Path) -> bool:
     """Tell whether an environment has pip; one that uv made is given it."""
+    python = venv / "bin" / "python"
     have = _says(python, "-m", "pip", "--version")
     return (have or _says(python, "-m", "ensurepip")) is not None
 
