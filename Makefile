@@ -13,6 +13,7 @@ endif
 PORT ?= 8000
 
 export LTH_RUNS ?= $(CURDIR)/_build/runs
+export HOME ?= $(CURDIR)/_build/home
 # What would put other packages into the environment, or ours elsewhere.
 unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX
 

@@ -86,7 +86,13 @@ def _run(root: Path, name: str, profile: str, made: str) -> float:
     # The copy's folder is the working folder: a file that a chapter writes
     # lands under _build, never among the sources.
     copy.parent.mkdir(parents=True, exist_ok=True)
-    with _environment(LTH_BOOK="1", LTH_RUNS=_runs(root)):
+    # A user's start-up files and kernels are not a part of the book.
+    with _environment(
+        LTH_BOOK="1",
+        LTH_RUNS=_runs(root),
+        IPYTHONDIR=str(root / "_build" / "ipython"),
+        JUPYTER_PREFER_ENV_PATH="1",
+    ):
         notebook = _execute(root, name, profile, copy.parent)
     seconds = round(time.perf_counter() - start, 1)
     stamp = {"digest": made, "profile": profile, "seconds": seconds}

@@ -89,6 +89,7 @@ class Machine:
         (self.checkout / "book" / "set_up.py").write_text(
             "import os, pathlib, sys\n"
             "print('set up with', sys.argv[1:], os.environ.get('PYTHONPATH'))\n"
+            "print('at home in', os.environ['HOME'])\n"
             "python = pathlib.Path('.venv/bin/python')\n"
             "python.parent.mkdir(parents=True, exist_ok=True)\n"
             "python.unlink(missing_ok=True)\n"
@@ -164,6 +165,13 @@ def test_the_choice_can_be_looked_at_without_doing_it(machine):
 
 def test_the_users_own_packages_stay_out(machine):
     assert "[''] None" in machine.make("lint", PYTHONPATH=str(machine.programs)).stdout
+
+
+def test_a_machine_without_a_home_gets_one(machine):
+    home = machine.checkout / "_build" / "home"
+    assert f"at home in {home}\n" in machine.make("lint").stdout
+    (machine.checkout / "base").unlink()
+    assert "at home in /mine\n" in machine.make("lint", HOME="/mine").stdout
 
 
 @pytest.mark.parametrize("python", ["exit 1", "exit 127", None])

@@ -1,5 +1,6 @@
 """Running chapters and building pages, on a book of two lines."""
 
+import json
 import os
 import re
 import shutil
@@ -82,6 +83,23 @@ def test_a_copy_holds_outputs_profile_and_stamp(run_once):
     assert made["profile"] == "quick"
     assert made["seconds"] > 0
     assert len(made["digest"]) == 64
+
+
+def test_the_users_own_jupyter_has_no_part_in_it(book, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    startup = home / ".ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "mine.py").write_text("import builtins; builtins.print = repr")
+    kernel = home / ".local" / "share" / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    spec = {"argv": ["no-such-python"], "display_name": "Mine", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(kernel.parents[1]))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    assert run_notebooks.main([], book) == 0
+    notebook = nbformat.read(copies.copy(book, "notebooks/one"), as_version=4)
+    assert notebook.cells[3].outputs[0].text.startswith("quick 1")
 
 
 def test_an_unchanged_chapter_is_not_run_again(run_book, capsys):
