@@ -71,7 +71,7 @@ bench: $(READY) ## measure speed; RECORD=1 writes results/bench (half an hour)
 	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
-	@test -n "$(UV)" || { echo "Install uv first: pip can not write this file." >&2; exit 1; }
+	@test -n "$(UV)" || { echo "Install uv first: pip cannot write this file." >&2; exit 1; }
 	@"$(UV)" pip compile --quiet --universal --python-version 3.11 \
 	  --no-emit-index-url --generate-hashes --all-extras --no-annotate \
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml

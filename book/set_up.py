@@ -115,7 +115,9 @@ def _made_here(venv: Path) -> bool:
         return False
     line = r"""VIRTUAL_ENV=(["']?)(/.*)\1$"""
     found = re.search(line, activate.read_text("utf8"), re.MULTILINE)
-    return bool(found) and Path(found[2]).exists() and venv.samefile(found[2])
+    if found is None or not Path(found[2]).exists():
+        return False
+    return venv.samefile(found[2])
 
 
 def _has_pip(venv: Path) -> bool:
