@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lth_utils.data.datasets import Dataset, Split
+from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError, choose
 from lth_utils.masks import State
 from lth_utils.training.recipes import Recipe
