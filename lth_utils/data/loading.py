@@ -112,7 +112,7 @@ def _colour_digits() -> tuple[Split, Split, Split, str]:
     return train, validation, test, digest_of(train, validation, test)
 
 
-# A new data set is one more word in words.DATASETS and one more line here.
+# A new data set is one more word in words.IMAGES and one more line here.
 LOADERS: dict[str, Callable[[], tuple[Split, Split, Split, str]]] = {
     "mnist-small": _mnist_small,
     "mnist": _mnist,

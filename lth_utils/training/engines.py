@@ -15,7 +15,10 @@ from torch.nn import functional as F
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
+from lth_utils.training.probe import own_modes
 from lth_utils.training.recipes import Recipe
+
+_LOW = (torch.float16, torch.bfloat16)
 
 
 class Engine(Protocol):
@@ -34,13 +37,16 @@ class Engine(Protocol):
 class Autograd:
     """Any network, on any device: backward by autograd.
 
+    A network in evaluation mode is put into training mode; in one that trains,
+    each module keeps its own mode, so that a frozen BatchNorm stays frozen.
+
     Args:
         net: The network, trained in place.
         recipe: Its optimizer.
     """
 
     def __init__(self, net: nn.Module, recipe: Recipe) -> None:
-        self.net = net.train()
+        self.net = net if net.training else net.train()
         self.layout = self.swift = torch.contiguous_format
         on_cpu = next(net.parameters()).device.type == "cpu"
         if on_cpu and any(isinstance(part, nn.Conv2d) for part in net.modules()):
@@ -54,14 +60,14 @@ class Autograd:
         """Take one optimizer step."""
         self._lay_out(self.swift)
         self.net.zero_grad(set_to_none=True)
-        F.cross_entropy(self.net(x), y).backward()
+        F.cross_entropy(exact(self.net(x)), y).backward()
         self.descent.step()
 
     def scores(self, x: Tensor) -> Tensor:
         """Return the class scores; BatchNorm uses its running statistics."""
-        self.net.eval()
-        scores: Tensor = self.net(x)
-        self.net.train()
+        with own_modes(self.net):
+            self.net.eval()
+            scores: Tensor = self.net(x)
         return scores
 
     def write(self) -> None:
@@ -72,6 +78,18 @@ class Autograd:
         if layout != self.layout:
             self.net.to(memory_format=layout)
             self.layout = layout
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """Return a tensor in which sums and squares are exact enough.
+
+    float16 and bfloat16 become float32, in which a mean of squared gradients
+    does not vanish, and complex numbers their two parts; others are returned
+    themselves.
+    """
+    if tensor.is_complex():
+        return torch.view_as_real(tensor.resolve_conj())
+    return tensor.float() if tensor.dtype in _LOW else tensor
 
 
 class Descent:
@@ -87,9 +105,14 @@ class Descent:
     """
 
     def __init__(self, parameters: Iterable[Tensor], recipe: Recipe) -> None:
-        self.recipe, zeros = recipe, torch.zeros_like
+        self.recipe = recipe
         self.state = [  # parameter, mean and mean square of gradients, steps
-            (p, zeros(p), zeros(p), torch.zeros((), device=p.device))
+            (
+                p,
+                torch.zeros_like(exact(p.detach())),
+                torch.zeros_like(exact(p.detach())),
+                torch.zeros((), dtype=torch.float32, device=p.device),
+            )
             for p in parameters
         ]
 
@@ -97,8 +120,11 @@ class Descent:
     def step(self) -> None:
         """Move every parameter along its gradient."""
         moving = [row for row in self.state if row[0].grad is not None]
-        values, mean, square, steps = map(list, zip(*moving, strict=True))
-        lists, lr = (values, [p.grad for p in values], mean), self.recipe.lr
+        if not moving:
+            return
+        parameters, mean, square, steps = map(list, zip(*moving, strict=True))
+        values = [exact(p) for p in parameters]
+        lists, lr = (values, [exact(p.grad) for p in parameters], mean), self.recipe.lr
         if self.recipe.optimizer == "adam":
             adam(
                 *lists,
@@ -125,6 +151,9 @@ class Descent:
                 nesterov=False,
                 maximize=False,
             )
+        for parameter, value in zip(parameters, values, strict=True):
+            if parameter.dtype in _LOW:
+                parameter.copy_(value)
 
 
 def optimizer(
