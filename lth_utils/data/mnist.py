@@ -93,7 +93,7 @@ def data_folder() -> Path:
     """
     named = os.environ.get("LTH_DATA")
     if named:
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "lth" / "data"
 
@@ -168,10 +168,15 @@ def _read(source: Source, folder: Path, name: str) -> NDArray[np.uint8] | None:
 def _candidates(source: Source, folder: Path, name: str) -> Iterator[Path]:
     """Yield where a file may lie, the place that torchvision gives it first."""
     raw, dotted = source.raw(folder), name.replace("-idx", ".idx")
-    too_high = sorted(folder.glob(f"*/{source.folder}/raw"))
+    too_high = _within(folder, f"*/{source.folder}/raw")
     for place in (raw, raw.parent, folder / "raw", folder, *too_high):
         for spelling in (name, dotted, f"{name}.gz", f"{dotted}.gz"):
             yield place / spelling
+
+
+def _within(folder: Path, pattern: str) -> list[Path]:
+    """Return what matches within a folder; nothing if it may not be read."""
+    return sorted(folder.glob(pattern)) if os.access(folder, os.R_OK | os.X_OK) else []
 
 
 def _download(source: Source, folder: Path) -> None:
@@ -201,7 +206,7 @@ def _lacking(source: Source, folder: Path) -> str:
     """Say what to do where nothing can be downloaded, and what is there."""
     if not os.environ.get("LTH_DATA"):
         return f"set LTH_DATA to a folder that has {source.folder}/raw"
-    there = sorted(path.name for path in folder.glob("[!.]*"))
+    there = [path.name for path in _within(folder, "[!.]*")]
     listed = ", ".join(there[:_LISTED]) + (", …" if len(there) > _LISTED else "")
     return (
         f"put the four files ({', '.join(source.files)}, or each as .gz) into"

@@ -1,7 +1,7 @@
 """Engines: how a network takes its steps. The generic one is here.
 
 An engine is made for one training. `mlp.py` and `sparse.py` hold faster ones
-for LeNet; `training.py` chooses. All of them do the same arithmetic: in
+for LeNet; `loop.py` chooses. All of them do the same arithmetic: in
 float64 they agree to the last few digits, in float32 only on average, because
 another order of summation soon leads elsewhere.
 """
@@ -109,12 +109,13 @@ class Descent:
         self.state = [  # parameter, mean and mean square of gradients, steps
             (
                 p,
-                torch.zeros_like(exact(p.detach())),
-                torch.zeros_like(exact(p.detach())),
+                torch.zeros_like(exact(p)),
+                torch.zeros_like(exact(p)),
                 torch.zeros((), dtype=torch.float32, device=p.device),
             )
             for p in parameters
         ]
+        self.inexact = any(p.is_complex() or p.dtype in _LOW for p, *_ in self.state)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -123,8 +124,10 @@ class Descent:
         if not moving:
             return
         parameters, mean, square, steps = map(list, zip(*moving, strict=True))
-        values = [exact(p) for p in parameters]
-        lists, lr = (values, [exact(p.grad) for p in parameters], mean), self.recipe.lr
+        values, gradients = parameters, [p.grad for p in parameters]
+        if self.inexact:
+            values, gradients = list(map(exact, values)), list(map(exact, gradients))
+        lists, lr = (values, gradients, mean), self.recipe.lr
         if self.recipe.optimizer == "adam":
             adam(
                 *lists,
@@ -151,9 +154,10 @@ class Descent:
                 nesterov=False,
                 maximize=False,
             )
-        for parameter, value in zip(parameters, values, strict=True):
-            if parameter.dtype in _LOW:
-                parameter.copy_(value)
+        if self.inexact:
+            for parameter, value in zip(parameters, values, strict=True):
+                if parameter.dtype in _LOW:
+                    parameter.copy_(value)
 
 
 def optimizer(

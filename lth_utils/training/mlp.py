@@ -45,8 +45,9 @@ def linear_layers(net: nn.Module) -> list[nn.Linear] | None:
         before.weight.shape[0] == layer.weight.shape[1]
         for before, layer in pairwise(layers)
     )
-    under_autocast = torch.is_autocast_enabled(net.fc1.weight.device.type)
-    return layers if plain and fit and not under_autocast else None
+    if not plain or not fit or torch.is_autocast_enabled(net.fc1.weight.device.type):
+        return None
+    return layers
 
 
 def _plain(part: nn.Module) -> bool:
