@@ -51,7 +51,7 @@ serve: ## show the built book on http://localhost:8000
 	@test -e _build/html/index.html || { echo "There is no book yet: make book first."; exit 1; }
 	@$(PY) -m http.server --bind localhost --directory _build/html $(PORT)
 
-clean: ## remove what was built and trained; .venv stays
+clean: ## remove _build with all that was built, trained and graded; .venv stays
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 colab: $(READY) ## run every chapter as Colab would (needs Python 3.12)

@@ -27,8 +27,10 @@ sys.path.insert(0, str(ROOT / "book" / "ext"))
 import executed  # noqa: E402
 from steps import step  # noqa: E402
 
+from lth_utils.cli import print_anywhere  # noqa: E402
 from lth_utils.errors import LotteryError, choose  # noqa: E402
 from lth_utils.files.atomic import atomic_file  # noqa: E402
+from lth_utils.files.places import check_writable  # noqa: E402
 
 PROFILES = ("quick", "laptop", "paper")
 
@@ -48,12 +50,14 @@ def run_all(
 
     Raises:
         LotteryError: If `_toc.yml` or a notebook is not as it should be
-            (before anything runs), or if a cell fails.
+            or `_build` cannot be written (before anything runs), or if a cell
+            fails.
     """
     listed = executed.chapters(root)
     names = [choose("chapter", name, listed) for name in names] or listed
     for name in names:
         _check_parameters(root, name)
+    check_writable(root / "_build" / "executed")
     around = executed.surroundings(root)
     took = {}
     print("Running the chapters that changed: 5 minutes on two cores if all did")
@@ -163,6 +167,7 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which chapters")
     parser.add_argument("--profile", choices=PROFILES, default="quick")
     options = parser.parse_args(argv)
+    print_anywhere()
     try:
         run_all(root, options.names, options.profile)
     except LotteryError as error:

@@ -13,19 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lth_utils.experiments import records
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.plans import Plan, Study
-from lth_utils.experiments.records import (
-    PROVENANCE,
-    TABLE,
-    TICKETS,
-    is_record,
-    results_folder,
-)
+from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS
 from lth_utils.experiments.tables import thin
 from lth_utils.files.atomic import Kind, atomic_folder, check_folder
 
-_RECORD = Kind("record", is_record)
+_RECORD = Kind("record", records.is_record)
 
 
 def record(
@@ -55,7 +50,7 @@ def record(
     from lth_utils.experiments.workers import cores
 
     chosen = experiment(name, profile, seeds)
-    place = Path(folder or results_folder()) / name / profile
+    place = Path(folder or records.results_folder()) / name / profile
     check_folder(place, _RECORD)
     table = run(chosen, workers=workers)
     text = thin(table, chosen.curve_rounds).to_csv(index=False, float_format="%.6g")

@@ -172,6 +172,8 @@ def _check_free(place: Path, kind: Kind) -> None:
             )
     else:
         return
+    if not os.access(place, os.W_OK):
+        raise PermissionError(errno.EACCES, "Permission denied")
     with suppress(FileNotFoundError):  # where the working folder was removed
         if Path.cwd().is_relative_to(place):
             raise LotteryError(

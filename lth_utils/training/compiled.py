@@ -8,14 +8,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from numba import config, njit
-from numba.core.caching import FunctionCache
+from numba import njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 from lth_utils.files.places import cache_folder
 
 
+class _Places(CompileResultCacheImpl):
+    """Numba's; but where no home folder is known, it would make one called "~"."""
+
+    _locator_classes = [  # noqa: RUF012  # as Numba has it
+        place
+        for place in CompileResultCacheImpl._locator_classes
+        if cache_folder() or "UserWide" not in place.__name__
+    ]
+
+
 class _Cache(FunctionCache):
-    """Numba's; what it cannot keep, or not read again, is compiled again."""
+    """Numba's; but what it cannot keep, or not read again, is compiled again."""
+
+    _impl_class = _Places
 
     def load_overload(self, *signature: Any) -> Any:
         """Return what was kept; None if nothing was, or it is damaged."""
@@ -33,8 +45,6 @@ def compiled(loop: Callable[..., Any]) -> Any:
     fast: Any = njit(
         nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
     )(loop)
-    # Where no home folder is known, Numba would make one that is called "~".
-    if getattr(config, "CACHE_DIR", "") or cache_folder():
-        with suppress(Exception):  # Numba found no folder
-            fast._cache = _Cache(loop)
+    with suppress(Exception):  # there is no place
+        fast._cache = _Cache(loop)
     return fast

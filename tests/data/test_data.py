@@ -689,14 +689,14 @@ def test_a_torchvision_that_fails_to_import_is_a_sentence(
 def test_a_read_only_folder_is_a_sentence_before_any_download(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(**_: object) -> str:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     def download(folder: Path) -> None:
         raise AssertionError("tried to download")
 
     pretend_torchvision(monkeypatch, download)
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(LotteryError, match=r"read-only.*LTH_DATA"):
         load(tiny.word)
 
@@ -713,14 +713,24 @@ def test_a_folder_that_is_a_file_is_a_sentence(
 def test_the_folder_is_the_named_one_or_the_users_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("LTH_DATA", "~/mine")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LTH_DATA", str(tmp_path / "mine"))
     assert mnist.data_folder() == tmp_path / "mine"
     monkeypatch.delenv("LTH_DATA")
-    assert mnist.data_folder() == tmp_path / ".cache" / "lth" / "data"
+    here = tmp_path / "cache" / "lottery-ticket-book" / "data"
+    assert mnist.data_folder() == here
+
+
+def test_data_that_was_downloaded_to_the_earlier_place_is_found(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    earlier = tmp_path / "cache" / "lth" / "data"
+    lay(tiny, earlier)
+    monkeypatch.delenv("LTH_DATA")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert mnist.data_folder() == tmp_path / "cache" / "lth" / "data"
+    assert mnist.data_folder() == earlier
+    load(tiny.word)
+    assert list((tmp_path / "cache").iterdir()) == [tmp_path / "cache" / "lth"]
 
 
 def test_the_full_mnist_holds_the_packaged_subset(tmp_path: Path) -> None:
