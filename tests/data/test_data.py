@@ -6,7 +6,6 @@ import os
 import random
 import struct
 import sys
-import tempfile
 import types
 from pathlib import Path
 from typing import NamedTuple

@@ -20,7 +20,7 @@ from helpers import tiny_experiment
 
 import lth_utils as lth
 from lth_utils import LotteryError, Recipe
-from lth_utils.experiments import environment, jobs, perform, tables, workers
+from lth_utils.experiments import environment, perform, tables, workers
 from lth_utils.experiments.jobs import Job, jobs_of, with_ancestors
 from lth_utils.experiments.runs import stored
 from lth_utils.experiments.store import Store
