@@ -9,14 +9,17 @@ from typing import NamedTuple
 
 from lth_utils.errors import unknown
 
-DATASETS = (
-    "mnist-small",
-    "mnist",
-    "fashion-mnist",
-    "mnist-1d",
-    "mnist-1d-shuffled",
-    "colour-digits",
-)
+# Each with the size of its train split, so that a batch is known to be too large
+# before anything is loaded.
+TRAIN_IMAGES = {
+    "mnist-small": 12_000,
+    "mnist": 55_000,
+    "fashion-mnist": 55_000,
+    "mnist-1d": 4_000,
+    "mnist-1d-shuffled": 4_000,
+    "colour-digits": 12_000,
+}
+DATASETS = tuple(TRAIN_IMAGES)
 SCALINGS = ("standardize", "unit", "l2")
 NETWORKS = (
     "lenet",
@@ -66,6 +69,9 @@ ARMS = (
     "oneshot-reinit",
     *CONTROLS,
 )
+# Arms that draw something of their own, so that a repeat of one is another
+# training.
+DRAWN = ("oneshot-reinit", *(arm for arm in CONTROLS if arm != "initial"))
 
 _UNITS = r"([1-9][0-9]{0,3}|10000)"
 _GAIN = r"(?=[0.]*[1-9])([0-9]{1,4}(?:\.[0-9]{1,9})?)"

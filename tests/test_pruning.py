@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 import lth_utils as lth
 from lth_utils import LotteryError, Masks
-from lth_utils.pruning import check_density
 
 # paper.md's section 1, from the architectures: round -> percent remaining.
 LENET = [100, 80.04, 64.06, 51.28, 41.05, 32.87, 26.32, 21.07, 16.88, 13.52, 10.83]
@@ -109,12 +108,6 @@ def test_pruning_changes_nothing():
 def test_fraction_out_of_range(fraction):
     with pytest.raises(LotteryError, match="at least 0 and below 1"):
         lth.prune(lth.masked(tiny_net()), fraction)
-
-
-@pytest.mark.parametrize("density", [0, -0.1, 1.01, None])
-def test_density_out_of_range(density):
-    with pytest.raises(LotteryError, match="above 0 and at most 1"):
-        check_density(density)
 
 
 def test_a_round_that_would_prune_nothing():

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lth_utils.devices import device_of
 from lth_utils.errors import LotteryError, choose
 from lth_utils.words import SCALINGS
 
@@ -72,7 +73,12 @@ class Dataset:
         return self.train.images.device
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """Return the same data set with every tensor on `device`."""
+        """Return the same data set with every tensor on `device`.
+
+        Raises:
+            LotteryError: If there is no such device.
+        """
+        device = device_of(device)
         train, validation, test = (
             Split(split.images.to(device), split.labels.to(device))
             for split in (self.train, self.validation, self.test)

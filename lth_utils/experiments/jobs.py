@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from lth_utils.experiments.plans import CHAINS, Plan, Pruning
+from lth_utils.experiments.plans import CHAINS, Plan
+from lth_utils.experiments.rates import Pruning
 from lth_utils.masks import Masks, State
 from lth_utils.training.evaluation import Point
 from lth_utils.training.recipes import Recipe
