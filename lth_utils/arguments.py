@@ -6,6 +6,7 @@ is kept, hashed or written as JSON is the same for 3 and for NumPy's 3.
 
 import math
 import operator
+import reprlib
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, TypeVar
@@ -69,7 +70,8 @@ def several(
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise LotteryError(
-            f"{what} are {values!r}: expected several in a tuple, such as {example}."
+            f"{what} are {reprlib.repr(values)}: expected several in a tuple, such as"
+            f" {example}."
         )
     found = tuple(values)
     if not found and not may_be_empty:
@@ -99,8 +101,8 @@ def check_fraction(fraction: float, what: str = "pruning fraction") -> float:
     """
     if not 0 <= real(fraction) < 1:
         raise LotteryError(
-            f"The {what} {fraction!r} is out of range: expected a number of at"
-            " least 0 and below 1, such as 0.2 for 20 %."
+            f"The {what} is {fraction!r}: expected a number of at least 0 and below"
+            " 1, such as 0.2 for 20 %."
         )
     return real(fraction)
 

@@ -139,11 +139,12 @@ def check_ladder(
     for round in range(1, rounds + 1):
         before, counts = counts, step(counts, shared)
         if counts == before:
+            fewer = f", or prune at most {round - 1} rounds" if round > 1 else ""
             raise LotteryError(
                 f"Round {round} of {rounds} would prune nothing: {fraction!r} of the"
                 f" {sum(counts.values()):,} weights that are then left rounds to none"
                 " in every layer; expected at least one weight to go in each round."
-                f" Raise the fraction, or prune fewer than {round} rounds."
+                f" Raise the fraction{fewer}."
             )
 
 

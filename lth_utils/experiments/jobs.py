@@ -105,11 +105,11 @@ def with_ancestors(jobs: Iterable[Job]) -> list[Job]:
     Chains come before controls, and lower rounds first, so that several
     workers always find something that is ready.
     """
-    found: set[Job] = set()
+    found: dict[Job, None] = {}  # in the plan's order, which a set would lose
     for job in jobs:
         current: Job | None = job
         while current is not None and current not in found:
-            found.add(current)
+            found[current] = None
             current = current.parent()
     chains = ("dense", *CHAINS)
     return sorted(

@@ -69,6 +69,8 @@ class Experiment:
     def __post_init__(self) -> None:
         _check_name("experiment", self.name)
         _check_name("profile", self.profile)
+        _check_type("recipe", self.recipe, Recipe)
+        _check_type("pruning", self.pruning, Pruning)
         check_network(self.network)
         choose("data set", self.data, DATASETS)
         choose("scaling", self.scaling, SCALINGS)
@@ -227,6 +229,14 @@ def _checked_controls(
                 f" controls of arms that draw something anew: {', '.join(DRAWN)}."
             )
     return checked
+
+
+def _check_type(what: str, value: object, right: type) -> None:
+    if not isinstance(value, right):
+        raise LotteryError(
+            f"The {what} is {value!r}: expected an lth.{right.__name__}, such as"
+            f" that of lth.experiment('lenet-mnist').{what}."
+        )
 
 
 def _check_name(what: str, name: object) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.random import fork_rng
 
 from lth_utils.errors import LotteryError
@@ -31,7 +32,8 @@ def draw(maker: str | Maker, seed: int) -> nn.Module:
         seed: An integer of at least 0.
 
     Raises:
-        LotteryError: If it is no such word or function, or returns no network.
+        LotteryError: If it is no such word or function, or returns no network
+            whose weights have values.
     """
     if isinstance(maker, str):
         return network(maker, seed)
@@ -48,21 +50,28 @@ def draw(maker: str | Maker, seed: int) -> nn.Module:
             f"{name_of(maker)} returns {type(net).__name__} from a seed: expected a"
             " network, an nn.Module."
         )
+    for name, tensor in net.state_dict(keep_vars=True).items():
+        if is_lazy(tensor) or tensor.is_meta:
+            raise LotteryError(
+                f"{name_of(maker)} returns a network whose {name!r} has no values yet:"
+                " expected weights drawn from the seed. Run one batch through lazy"
+                " layers first; build on the CPU, not on the device 'meta'."
+            )
     return net
 
 
 def check_draws(maker: Maker, seed: int) -> None:
     """Find out whether a maker's weights are those of the seed, and no others.
 
-    Three networks are drawn: it costs a moment, where a training would take
-    its time and a control drawn anew would be none.
+    Three networks are drawn, which takes a moment; a search takes minutes, and
+    its controls would then not be drawn anew.
 
     Raises:
         LotteryError: If one seed gives two networks, or two seeds give the
             same weights or networks of two shapes.
     """
     name, other = name_of(maker), seed + 1
-    once, again, fresh = (_state(draw(maker, s)) for s in (seed, seed, other))
+    once, again = (_state(draw(maker, seed)) for _ in range(2))
     if not _same(once, again):
         raise LotteryError(
             f"{name} draws other weights each time from the seed {seed}: expected"
@@ -70,6 +79,10 @@ def check_draws(maker: Maker, seed: int) -> None:
             " generator, which is seeded for you; not from NumPy's, nor from a"
             " generator that is kept."
         )
+    try:
+        fresh = _state(draw(maker, other))
+    except LookupError:
+        return  # networks from a table, which need not hold another seed's
     if _shapes(once) != _shapes(fresh):
         raise LotteryError(
             f"{name} makes networks of two shapes from the seeds {seed} and {other}:"

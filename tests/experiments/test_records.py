@@ -10,7 +10,7 @@ from helpers import tiny_experiment
 
 import lth_utils as lth
 from lth_utils import EXPERIMENTS, LotteryError
-from lth_utils.experiments import records
+from lth_utils.experiments import recording, records
 
 ARMS = ("dense", "ticket", "reinit")
 TINY = tiny_experiment(arms=ARMS, seeds=(0, 1), rounds=2, control_rounds=(2,))
@@ -27,7 +27,8 @@ def folder(store, tmp_path, monkeypatch):
     """Where the record of a tiny experiment lies."""
     monkeypatch.setenv("LTH_RUNS", str(store))
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": TINY})
-    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    for module in (records, recording):
+        monkeypatch.setattr(module, "results_folder", lambda: tmp_path)
     return lth.record(*WORDS)
 
 
@@ -75,9 +76,9 @@ def test_round_0_is_the_dense_network(folder):
     assert about == [(1, "dense")] * len(TINY.seeds)
 
 
-@pytest.mark.parametrize("round", [3, -1])
+@pytest.mark.parametrize("round", [3, -1, True, 2.0])
 def test_a_round_that_is_not_there_is_a_sentence(folder, round):
-    with pytest.raises(LotteryError, match="expected a round of 0 to 2"):
+    with pytest.raises(LotteryError, match="expected an integer from 0 to 2"):
         lth.recorded_tickets(*WORDS, round)
 
 
