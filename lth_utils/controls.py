@@ -12,6 +12,7 @@ from lth_utils import pruning
 from lth_utils.arguments import whole
 from lth_utils.errors import choose
 from lth_utils.masks import Masks, State
+from lth_utils.models.makers import check_draws
 from lth_utils.seeds import check_seed, seed_of
 from lth_utils.tickets import Ticket, from_seed
 from lth_utils.words import CONTROLS, NOISES
@@ -123,15 +124,16 @@ def control(ticket: Ticket, arm: str, round: int, number: int) -> Ticket:
 
     Raises:
         LotteryError: If there is no such control, a number is out of range, or
-            "reinit" has nothing that draws the ticket's network anew.
+            "reinit" has nothing that draws the ticket's weights anew.
     """
     choose("control", arm, CONTROLS)
     masks, init = ticket.masks, ticket.init
     seed, round, number = _numbers(ticket.seed, round, number)
     made = {"arm": arm, "round": round, "control": number}
     if arm == "reinit":
-        fresh = reinit_seed(seed, round, number)
-        return from_seed(ticket.drawn_by(), fresh, masks, **made)
+        maker, fresh = ticket.drawn_by(), reinit_seed(seed, round, number)
+        check_draws(maker, fresh)
+        return from_seed(maker, fresh, masks, **made)
     stream = seed_of(arm.partition("-")[0], seed, round, number)
     if arm == "resample":
         init = resampled(init, masks, stream)

@@ -228,8 +228,7 @@ def find_ticket(
     rewind_to = whole("The iteration to rewind to", rewind_to, 0, last)
     net = masked(draw(maker, seed))
     pruning.check_ladder(net, rates, scope, rounds)
-    if not isinstance(maker, str):
-        check_draws(maker, seed)
+    check_draws(maker, seed)
     rest = replace(recipe, iterations=recipe.iterations - rewind_to)
     tickets: list[Ticket] = []
     try:

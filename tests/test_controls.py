@@ -67,6 +67,14 @@ def test_a_control_changes_one_thing(ticket, arm):
     assert differs == (arm in DRAWN)
 
 
+def test_a_reinit_that_would_be_the_ticket_again():
+    one = lth.LeNet(4)
+    fixed = lth.from_seed(lambda seed: one, 4)
+    with pytest.raises(LotteryError, match="makes the same weights from the seeds"):
+        lth.control(fixed, "reinit", 1, 0)
+    assert lth.control(fixed, "noise-1", 1, 0).masks == fixed.masks
+
+
 def test_an_unknown_control(ticket):
     with pytest.raises(LotteryError, match=r"control 'reinti'.*reinit"):
         lth.control(ticket, "reinti", 2, 0)
