@@ -237,7 +237,7 @@ def _ladder(words: argparse.Namespace) -> None:
             f"The number of rounds is {words.rounds}: expected an integer of at"
             " least 0."
         )
-    from lth_utils.masks import masked
+    from lth_utils.masking import masked
     from lth_utils.models import network
     from lth_utils.pruning import densities
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from lth_utils.arguments import check_fraction, check_rates, whole
 from lth_utils.errors import LotteryError, choose
-from lth_utils.masks import Masks, State, kinds, masked_layers, masks_of
+from lth_utils.masking import kinds
+from lth_utils.masks import Masks, State, masked_weights, masks_of
 from lth_utils.seeds import check_seed, seed_of
 from lth_utils.words import SCOPES, SCORES
 
@@ -276,9 +277,8 @@ def random_scores(masks: Masks, seed: int) -> State:
 
 
 def magnitudes(net: nn.Module) -> State:
-    """Return `|w|` of each masked layer's weights."""
-    layers = masked_layers(net)
-    return {name: layer.weight.detach().abs() for name, layer in layers.items()}
+    """Return `|w|` of each masked weight."""
+    return {name: w.detach().abs() for name, w in masked_weights(net).items()}
 
 
 def _scores(net: nn.Module, score: str, seed: int | None, init: State | None) -> State:
@@ -291,4 +291,4 @@ def _scores(net: nn.Module, score: str, seed: int | None, init: State | None) ->
             "The score 'initial' needs the initial weights: expected"
             " init=lth.snapshot(net), taken before training."
         )
-    return {name: init[name].abs() for name in masks_of(net) if name in init}
+    return {n: init[n].abs() for n in masked_weights(net) if n in init}

@@ -16,7 +16,8 @@ from lth_utils.arguments import whole
 from lth_utils.data.datasets import Dataset
 from lth_utils.errors import LotteryError
 from lth_utils.files.bundles import read_bundle, write_bundle
-from lth_utils.masks import Masks, State, check_fit, kinds, masked, rewind, snapshot
+from lth_utils.masking import kinds, masked, rewind, snapshot
+from lth_utils.masks import Masks, State, check_fit
 from lth_utils.models.makers import Maker, check_draws, draw, name_of
 from lth_utils.pruning import Rates
 from lth_utils.seeds import check_seed

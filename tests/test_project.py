@@ -31,7 +31,7 @@ LOCK = (ROOT / "requirements.lock").read_text()
 STOREYS = [
     {"errors", "words", "arguments", "seeds"},
     {"files", "devices"},
-    {"data", "models", "masks"},
+    {"data", "models", "masks", "masked_modules", "masking"},
     {"pruning"},
     {"training"},
     {"tickets", "controls"},

@@ -55,7 +55,7 @@ def test_rewinding_to_a_later_iteration(digits):
     )[0]
     net = lth.masked(lth.LeNet(seed=4))
     lth.train(net, digits, Recipe(iterations=5), seed=4)
-    assert same(ticket.init, net.state_dict())
+    assert same(ticket.init, lth.snapshot(net))
 
 
 # --- networks of one's own -----------------------------------------------------
@@ -162,7 +162,7 @@ def test_oneshot_goes_as_deep_as_the_ladder(scope):
     rates = {"conv": 0.2} if scope == "global" else RATES
     masks = oneshot_masks(net, rates, scope, rounds=6)
     assert masks.density == lth.densities(net, rates, scope, 6)[6]
-    weights = net.state_dict()
+    weights = lth.snapshot(net)
     for name, mask in masks.items():
         if scope == "layer-wise":
             assert weights[name][mask].abs().min() >= weights[name][~mask].abs().max()

@@ -17,7 +17,7 @@ _SOURCES = (
     "seeds.py",
     "data/*.py",
     "models/*.py",
-    "masks.py",
+    "mask*.py",
     "pruning.py",
     "training/*.py",
     "tickets.py",

@@ -14,7 +14,7 @@ from lth_utils.data.datasets import Dataset
 from lth_utils.data.loading import resident
 from lth_utils.experiments.jobs import Job, Result
 from lth_utils.experiments.plans import CHAINS
-from lth_utils.masks import masked, rewind, snapshot
+from lth_utils.masking import masked, rewind, snapshot
 from lth_utils.models import network
 from lth_utils.pruning import prune
 from lth_utils.tickets import Ticket

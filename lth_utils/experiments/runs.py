@@ -24,7 +24,7 @@ from lth_utils.experiments.rates import Pruning
 from lth_utils.experiments.store import Store, runs_folder
 from lth_utils.experiments.tables import COLUMNS
 from lth_utils.experiments.workers import cores, work
-from lth_utils.masks import masked
+from lth_utils.masking import masked
 from lth_utils.models import network
 from lth_utils.pruning import check_ladder
 from lth_utils.tickets import Ticket

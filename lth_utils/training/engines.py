@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
+from lth_utils.masked_modules import MaskedModule, unmasked
+from lth_utils.masks import weights_and_masks
 from lth_utils.training.recipes import Recipe
 
 
@@ -41,6 +43,7 @@ class Autograd:
 
     def __init__(self, net: nn.Module, recipe: Recipe) -> None:
         self.net = net.train()
+        self.masked = [m for m in net.modules() if isinstance(m, MaskedModule)]
         self.layout = self.swift = torch.contiguous_format
         on_cpu = next(net.parameters()).device.type == "cpu"
         if on_cpu and any(isinstance(part, nn.Conv2d) for part in net.modules()):
@@ -48,19 +51,30 @@ class Autograd:
             # them; signals follow the weights.
             self.swift = torch.channels_last
         self._lay_out(self.swift)
+        self.masks = [
+            (weight, mask.to(weight))
+            for weight, mask in weights_and_masks(net).values()
+            if not bool(mask.all())
+        ]
         self.descent = Descent(net.parameters(), recipe)
 
     def step(self, x: Tensor, y: Tensor) -> None:
         """Take one optimizer step."""
         self._lay_out(self.swift)
         self.net.zero_grad(set_to_none=True)
-        F.cross_entropy(self.net(x), y).backward()
+        with unmasked(self.masked):
+            F.cross_entropy(self.net(x), y).backward()
+        rows = [(w.grad, m) for w, m in self.masks if w.grad is not None]
+        if rows:
+            gradients, masks = map(list, zip(*rows, strict=True))
+            torch._foreach_mul_(gradients, masks)
         self.descent.step()
 
     def scores(self, x: Tensor) -> Tensor:
         """Return the class scores; BatchNorm uses its running statistics."""
         self.net.eval()
-        scores: Tensor = self.net(x)
+        with unmasked(self.masked):
+            scores: Tensor = self.net(x)
         self.net.train()
         return scores
 

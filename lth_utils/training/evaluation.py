@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lth_utils.data.datasets import Dataset, Split
 from lth_utils.errors import LotteryError, choose
+from lth_utils.masking import obey
 from lth_utils.masks import State
 from lth_utils.training.recipes import Recipe
 from lth_utils.words import SPLITS
@@ -99,6 +100,7 @@ def evaluate(net: nn.Module, data: Dataset, split: str = "test") -> tuple[float,
     Of the train split, the same 5,000 images are used every time. BatchNorm
     uses its running statistics; the network's mode is restored afterwards.
     """
+    obey(net)
     parameter = next(net.parameters())
     was_training = net.training
     net.eval()

@@ -13,7 +13,7 @@ from lth_utils.arguments import whole
 from lth_utils.data.datasets import Dataset
 from lth_utils.devices import device_of
 from lth_utils.errors import LotteryError
-from lth_utils.masks import snapshot
+from lth_utils.masking import obey, snapshot
 from lth_utils.seeds import check_seed
 from lth_utils.training import sparse
 from lth_utils.training.engines import Autograd, Engine
@@ -65,6 +65,7 @@ def train(
     net.to(place)
     data = data.to(place)
     dtype = next(net.parameters()).dtype
+    obey(net)
     kept = snapshot(net) if keep_at == 0 else {}
     engine = engine_for(net, recipe)
     curve: list[Point] = []
@@ -114,6 +115,8 @@ def train_together(
     keys = [(check_seed(seed), whole("The round", round, 0)) for seed, round in keys]
     place = device_of(device)
     data = data.to(place)
+    for net in nets:
+        obey(net)
     stack = Stack([net.to(place) for net in nets], data, recipe)
     dtype = stack.parameter.dtype
     images, size = len(data.train.labels), recipe.batch_size

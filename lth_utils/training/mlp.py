@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lth_utils.masks import MaskedLinear
+from lth_utils.masked_modules import MaskedLinear
 from lth_utils.models import LeNet
 from lth_utils.training.engines import Descent
 from lth_utils.training.recipes import Recipe
@@ -37,7 +37,7 @@ def _hooked(net: nn.Module) -> bool:
 def mask_of(layer: nn.Linear) -> Tensor:
     """Return a layer's mask (out, in) as booleans; all True if it has none."""
     if isinstance(layer, MaskedLinear):
-        return layer.mask != 0
+        return layer.mask
     return torch.ones_like(layer.weight, dtype=torch.bool)
 
 

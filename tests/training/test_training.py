@@ -127,7 +127,7 @@ def test_masked_training_is_plain_training_of_the_survivors(digits):
             weights[name].grad *= mask
         stepper.step()
     lth.train(net, digits, SHORT, seed=5, round=2, device="cpu")
-    for name, tensor in net.state_dict().items():
+    for name, tensor in lth.snapshot(net).items():
         expected = plain.state_dict()[name]
         expected = expected * masks[name] if name in masks else expected
         assert torch.allclose(tensor, expected, rtol=0, atol=1e-10), name
