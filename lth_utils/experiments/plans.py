@@ -12,14 +12,7 @@ from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.rates import Pruning
 from lth_utils.seeds import check_seed
 from lth_utils.training.recipes import Recipe
-from lth_utils.words import (
-    ARMS,
-    DATASETS,
-    DRAWN,
-    SCALINGS,
-    TRAIN_IMAGES,
-    check_network,
-)
+from lth_utils.words import ARMS, DRAWN, SCALINGS, TRAIN_IMAGES, check_images
 
 CHAINS = ("ticket", "continuing")  # each round starts from the one before
 _ARMS = '("dense", "ticket")'  # an example
@@ -49,7 +42,8 @@ class Experiment:
 
     Raises:
         LotteryError: If a word is unknown, a number out of range, something
-            said twice, or a batch larger than the train split.
+            said twice, the network does not take the data set's images, or a
+            batch is larger than the train split.
     """
 
     name: str
@@ -71,8 +65,7 @@ class Experiment:
         _check_name("profile", self.profile)
         _check_type("recipe", self.recipe, Recipe)
         _check_type("pruning", self.pruning, Pruning)
-        check_network(self.network)
-        choose("data set", self.data, DATASETS)
+        check_images(self.network, self.data)
         choose("scaling", self.scaling, SCALINGS)
         self.recipe.steps_per_epoch(TRAIN_IMAGES[self.data])
         seeds = several("The seeds", self.seeds, "(0, 1, 2)")

@@ -13,11 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lth_utils.experiments import records
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.plans import Plan, Study
-from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS, results_folder
+from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS
 from lth_utils.experiments.tables import thin
-from lth_utils.files.atomic import atomic_folder
+from lth_utils.files.atomic import Kind, atomic_folder, check_folder
+
+_RECORD = Kind("record", records.is_record)
 
 
 def record(
@@ -40,12 +43,15 @@ def record(
         The record's folder.
 
     Raises:
-        LotteryError: As `run` does, or if the folder cannot be written.
+        LotteryError: As `run` does; or, before any training, if the folder
+            holds anything but an older record, or cannot be written.
     """
     from lth_utils.experiments.runs import run
     from lth_utils.experiments.workers import cores
 
     chosen = experiment(name, profile, seeds)
+    place = Path(folder or records.results_folder()) / name / profile
+    check_folder(place, _RECORD)
     table = run(chosen, workers=workers)
     text = thin(table, chosen.curve_rounds).to_csv(index=False, float_format="%.6g")
     # No time stamp inside, so that the same table gives the same bytes.
@@ -64,8 +70,7 @@ def record(
             file: hashlib.sha256(content).hexdigest() for file, content in files.items()
         },
     }
-    place = Path(folder or results_folder()) / name / profile
-    with atomic_folder(place) as temporary:
+    with atomic_folder(place, _RECORD) as temporary:
         for file, content in files.items():
             (temporary / file).write_bytes(content)
         (temporary / PROVENANCE).write_text(json.dumps(page, indent=1) + "\n", "utf-8")
@@ -102,7 +107,11 @@ def commit() -> str:
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+            ["git", "-C", str(here), *words],
+            capture_output=True,
+            check=True,
+            encoding="utf-8",
+            errors="replace",  # file names, of which none is needed
         ).stdout.strip()
 
     try:

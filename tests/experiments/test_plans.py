@@ -5,12 +5,14 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import torch
 from helpers import tiny_experiment
 
 import lth_utils as lth
 from lth_utils import EXPERIMENTS, LotteryError, Pruning, Recipe, Study
-from lth_utils.words import TRAIN_IMAGES
+from lth_utils.words import DATASETS, IMAGES, NETWORKS, TAKES, TRAIN_IMAGES
 
+PLAN = lth.experiment("lenet-mnist")
 TINY = tiny_experiment()
 DENSE = {"arms": ("dense",), "control_rounds": None}
 
@@ -114,11 +116,6 @@ def test_a_study_may_have_parts_of_several_lengths():
     assert Study("s", "quick", [TINY, short]).parts == (TINY, short)
 
 
-@pytest.mark.parametrize("word", ["mnist-small", "mnist-1d", "colour-digits"])
-def test_the_words_know_how_many_images_there_are(word):
-    assert lth.load(word).train.size == TRAIN_IMAGES[word]
-
-
 def test_fewer_arms_take_their_controls_along():
     paper = lth.experiment("lenet-mnist", "paper", arms=["dense", "reinit"])
     assert (paper.arms, paper.controls) == (("dense", "reinit"), {"reinit": 3})
@@ -131,3 +128,52 @@ def test_every_experiment_of_the_catalogue_passes_the_check_before_training():
     for name, profiles in EXPERIMENTS.items():
         for profile, plan in profiles.items():
             assert chosen_experiment(name, profile) == plan
+
+
+# --- which network takes which data set's images ---------------------------------
+
+
+@pytest.mark.parametrize("word", NETWORKS)
+def test_each_network_takes_the_images_that_its_word_promises(word):
+    with torch.no_grad():
+        scores = lth.network(word).eval()(torch.zeros(2, *TAKES[word]))
+    assert scores.shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    "word", [w for w in DATASETS if w not in ("mnist", "fashion-mnist")]
+)
+def test_each_data_set_has_the_images_that_its_word_promises(word):
+    data = lth.load(word)
+    assert (data.shape, data.train.size) == (IMAGES[word], TRAIN_IMAGES[word])
+
+
+@pytest.mark.parametrize(
+    "network", [*NETWORKS, "lenet-50-17", "conv2@0.5", "lenet-1d@2"]
+)
+@pytest.mark.parametrize("data", DATASETS)
+def test_a_network_and_a_data_set_match_or_it_is_a_sentence(network, data):
+    base = "lenet" if network == "lenet-50-17" else network.partition("@")[0]
+    if TAKES[base] == IMAGES[data]:
+        assert replace(PLAN, network=network, data=data).network == network
+        return
+    with pytest.raises(LotteryError) as caught:
+        replace(PLAN, network=network, data=data)
+    sentence = str(caught.value)
+    assert f"{network!r} takes images (C, H, W) of {TAKES[base]}" in sentence
+    assert f"those of {data!r} are {IMAGES[data]}" in sentence
+
+
+def test_the_sentence_names_what_would_match():
+    with pytest.raises(
+        LotteryError,
+        match=r"that it takes \(colour-digits\), .* these \(lenet\)\.$",
+    ):
+        replace(PLAN, network="conv2-narrow", data="mnist-small")
+
+
+def test_unknown_words_are_named_as_before():
+    with pytest.raises(LotteryError, match=r"Unknown network 'lent'.*mean 'lenet'"):
+        replace(PLAN, network="lent")
+    with pytest.raises(LotteryError, match=r"Unknown data set 'mnits'.*mean 'mnist'"):
+        replace(PLAN, data="mnits")
