@@ -1,7 +1,11 @@
+from .controls import control as control
+from .controls import random_masks as random_masks
+from .controls import reinit_seed as reinit_seed
 from .data import Dataset as Dataset
 from .data import Split as Split
 from .data import dataset as dataset
 from .data import load as load
+from .devices import best_device as best_device
 from .errors import LotteryError as LotteryError
 from .evidence import by_seed as by_seed
 from .evidence import interval as interval
@@ -49,15 +53,11 @@ from .pruning import magnitudes as magnitudes
 from .pruning import prune as prune
 from .pruning import random_scores as random_scores
 from .tickets import Ticket as Ticket
-from .tickets import control as control
 from .tickets import find_ticket as find_ticket
 from .tickets import from_seed as from_seed
-from .tickets import random_masks as random_masks
-from .tickets import reinit_seed as reinit_seed
 from .training import Point as Point
 from .training import Recipe as Recipe
 from .training import Training as Training
-from .training import best_device as best_device
 from .training import evaluate as evaluate
 from .training import train as train
 from .training import train_together as train_together

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import EXPERIMENTS, experiment
-from lth_utils.experiments.plans import PRUNING, Plan
+from lth_utils.experiments.plans import Plan
+from lth_utils.experiments.rates import PRUNING
 from lth_utils.words import DATASETS, NETWORKS
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
 
 
 def _chosen(words: argparse.Namespace) -> Plan:
-    arms = tuple(words.arms.split(",")) if words.arms else None
+    arms = words.arms.split(",") if words.arms is not None else None
     return experiment(words.name, words.profile, words.seeds, arms)
 
 

@@ -19,6 +19,14 @@ IMAGES = {
     "mnist-1d-shuffled": (1, 1, 40),
     "colour-digits": (3, 32, 32),
 }
+TRAIN_IMAGES = {  # how many there are to train on
+    "mnist-small": 12_000,
+    "mnist": 55_000,
+    "fashion-mnist": 55_000,
+    "mnist-1d": 4_000,
+    "mnist-1d-shuffled": 4_000,
+    "colour-digits": 12_000,
+}
 TAKES = {
     "lenet": (1, 28, 28),
     "conv2": (3, 32, 32),
@@ -70,6 +78,9 @@ ARMS = (
     "oneshot-reinit",
     *CONTROLS,
 )
+# Arms that draw something of their own, so that a repeat of one is another
+# training.
+DRAWN = ("oneshot-reinit", *(arm for arm in CONTROLS if arm != "initial"))
 
 _UNITS = r"([1-9][0-9]{0,3}|10000)"
 _GAIN = r"(?=[0.]*[1-9])([0-9]{1,4}(?:\.[0-9]{1,9})?)"

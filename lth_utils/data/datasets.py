@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lth_utils.data.splits import Pair, Split, usable
+from lth_utils.devices import device_of
 from lth_utils.errors import LotteryError, choose
 from lth_utils.words import SCALINGS, SPLITS
 
@@ -79,7 +80,12 @@ class Dataset:
         return self.train.images.device
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """Return the same data set with every tensor on `device`."""
+        """Return the same data set with every tensor on `device`.
+
+        Raises:
+            LotteryError: If there is no such device.
+        """
+        device = device_of(device)
         train, validation, test = (
             Split(split.images.to(device), split.labels.to(device))
             for split in (self.train, self.validation, self.test)

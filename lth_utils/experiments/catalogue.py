@@ -6,11 +6,12 @@ laptop   the full data set, 4,000 iterations, 2,000 in the studies of appendix
 paper    the paper's 50,000 iterations: hours
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments.plans import PRUNING, Experiment, Plan, Pruning, Study
-from lth_utils.seeds import check_seed
+from lth_utils.errors import choose
+from lth_utils.experiments.plans import Experiment, Plan, Study, narrowed
+from lth_utils.experiments.rates import PRUNING, Pruning
 from lth_utils.training.recipes import Recipe
 from lth_utils.words import NOISES
 
@@ -249,7 +250,7 @@ def experiment(
     name: str,
     profile: str = "quick",
     seeds: int | None = None,
-    arms: tuple[str, ...] | None = None,
+    arms: Sequence[str] | None = None,
 ) -> Plan:
     """Return an experiment, or a study, by its words; narrowed if asked.
 
@@ -264,21 +265,4 @@ def experiment(
     """
     profiles = EXPERIMENTS[choose("experiment", name, EXPERIMENTS)]
     found = profiles[choose(f"profile of {name}", profile, profiles)]
-    if seeds is not None and check_seed(seeds) < 1:
-        raise LotteryError(
-            "The number of seeds is 0: expected an integer of at least 1, such"
-            " as 3 for the seeds 0, 1 and 2."
-        )
-    for arm in arms or ():
-        choose(f"arm of {name} {profile}", arm, found.parts[0].arms)
-    parts = tuple(_narrowed(part, seeds, arms) for part in found.parts)
-    return replace(found, parts=parts) if isinstance(found, Study) else parts[0]
-
-
-def _narrowed(
-    part: Experiment, seeds: int | None, arms: tuple[str, ...] | None
-) -> Experiment:
-    """Return the experiment with fewer seeds or arms."""
-    if seeds is not None:
-        part = replace(part, seeds=tuple(range(seeds)))
-    return replace(part, arms=tuple(arms)) if arms is not None else part
+    return narrowed(found, seeds, arms)

@@ -21,6 +21,7 @@ _SOURCES = (
     "pruning.py",
     "training/*.py",
     "tickets.py",
+    "controls.py",
     "experiments/jobs.py",
     "experiments/perform.py",
 )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lth_utils import tickets
+from lth_utils import controls, tickets
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.loading import resident
 from lth_utils.experiments.jobs import Job, Result
@@ -100,7 +100,7 @@ def start(job: Job, parent: Result | None) -> Ticket:
         return tickets.from_seed(job.network, job.seed, **made)
     if job.arm in CONTROLS:
         base = tickets.from_seed(job.network, job.seed, parent.masks)
-        return tickets.control(base, job.arm, job.round, job.control)
+        return controls.control(base, job.arm, job.round, job.control)
     net, seed = trained(job, parent), job.seed
     rates, scope = job.pruning.rates, job.pruning.scope
     if job.arm.startswith("oneshot"):
@@ -108,7 +108,7 @@ def start(job: Job, parent: Result | None) -> Ticket:
     else:
         masks = prune(net, rates, scope=scope)
     if job.arm == "oneshot-reinit":
-        seed = tickets.reinit_seed(seed, job.round, job.control)
+        seed = controls.reinit_seed(seed, job.round, job.control)
     ticket = tickets.from_seed(job.network, seed, masks, **made)
     # Only a chain that is never reset goes on from where it was.
     return replace(ticket, init=snapshot(net)) if job.arm == "continuing" else ticket

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lth_utils.arguments import whole
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import EXPERIMENTS
 from lth_utils.files.atomic import holds
@@ -104,11 +105,8 @@ def recorded_tickets(
 
     page, content = _read(name, profile, TICKETS)
     made = page["experiment"]
-    if round not in range(made["rounds"] + 1):
-        raise LotteryError(
-            f"The recorded run {name} {profile} has no tickets of round {round}:"
-            f" expected a round of 0 to {made['rounds']}."
-        )
+    what = f"The round of the recorded tickets of {name} {profile}"
+    round = whole(what, round, 0, made["rounds"])
     masks: dict[int, dict[str, torch.Tensor]] = {seed: {} for seed in made["seeds"]}
     with np.load(io.BytesIO(content)) as lives:
         for key, rounds in lives.items():

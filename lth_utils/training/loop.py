@@ -9,14 +9,17 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from lth_utils.arguments import whole
 from lth_utils.data.datasets import Dataset
+from lth_utils.devices import device_of
+from lth_utils.errors import LotteryError
 from lth_utils.masking import obey, snapshot
 from lth_utils.seeds import check_seed
 from lth_utils.training import sparse
 from lth_utils.training.engines import Autograd, Engine
 from lth_utils.training.evaluation import Point, Training, evaluations
 from lth_utils.training.mlp import MLP, linear_layers, mask_of
-from lth_utils.training.order import batches, epochs, steps_per_epoch
+from lth_utils.training.order import batches, epochs
 from lth_utils.training.probe import (
     check_match,
     check_trainable,
@@ -27,11 +30,6 @@ from lth_utils.training.probe import (
 )
 from lth_utils.training.recipes import Recipe
 from lth_utils.training.stack import Stack
-
-
-def best_device() -> torch.device:
-    """Return the GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def train(
@@ -66,14 +64,17 @@ def train(
         iteration: validation, test, and 5,000 fixed training images.
 
     Raises:
-        LotteryError: If the network cannot be trained, does not take the data
-            set's images or has fewer outputs than there are classes, if a
-            batch is larger than the train split, or the loss is no longer a
+        LotteryError: If a number is out of range, there is no such device, the
+            network cannot be trained, does not take the data set's images or
+            has fewer outputs than there are classes, or a batch is larger than
+            the train split, before any step; or if the loss is no longer a
             finite number.
     """
-    check_seed(seed)
+    seed, round = check_seed(seed), whole("The round", round, 0)
+    if keep_at is not None:
+        keep_at = whole("The iteration keep_at", keep_at, 0, recipe.iterations)
     check_trainable(net)
-    place = torch.device(device) if device is not None else best_device()
+    place = device_of(device)
     with ordinary(place), own_modes(net):
         net.to(place)
         data = placed(data, place)
@@ -132,7 +133,13 @@ def train_together(
     Raises:
         LotteryError: As `train`, or if the networks cannot be stacked.
     """
-    place = torch.device(device) if device is not None else best_device()
+    if not nets or len(keys) != len(nets):
+        raise LotteryError(
+            f"{len(nets)} networks and {len(keys)} keys cannot be trained together:"
+            " expected at least one network, and a (seed, round) for each."
+        )
+    keys = [(check_seed(seed), whole("The round", round, 0)) for seed, round in keys]
+    place = device_of(device)
     for net in nets:
         check_trainable(net)
         obey(net)
@@ -148,7 +155,7 @@ def _train_together(
     """Train a stack on its data set."""
     dtype, place = stack.parameter.dtype, data.device
     images, size = len(data.train.labels), recipe.batch_size
-    steps = steps_per_epoch(images, recipe)
+    steps = recipe.steps_per_epoch(images)
     orders = [epochs(images, seed, round) for seed, round in keys]
     curves: list[list[Point]] = [[] for _ in keys]
     for iteration in range(1, recipe.iterations + 1):

@@ -76,9 +76,9 @@ def test_round_0_is_the_dense_network(folder):
     assert about == [(1, "dense")] * len(TINY.seeds)
 
 
-@pytest.mark.parametrize("round", [3, -1])
+@pytest.mark.parametrize("round", [3, -1, True, 2.0])
 def test_a_round_that_is_not_there_is_a_sentence(folder, round):
-    with pytest.raises(LotteryError, match="expected a round of 0 to 2"):
+    with pytest.raises(LotteryError, match="expected an integer from 0 to 2"):
         lth.recorded_tickets(*WORDS, round)
 
 

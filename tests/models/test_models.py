@@ -6,7 +6,7 @@ from torch import nn
 
 from lth_utils.errors import LotteryError
 from lth_utils.experiments.catalogue import experiment
-from lth_utils.experiments.plans import PRUNING
+from lth_utils.experiments.rates import PRUNING
 from lth_utils.models import Conv2, Conv4, Conv6, LeNet, ResNet20, initialize, network
 from lth_utils.words import NETWORKS, check_network
 
