@@ -70,7 +70,7 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """The number of classes: one more than the greatest label of any split."""
+        """The number of classes, by the greatest label of all splits."""
         splits = (self.train, self.validation, self.test)
         return max(int(split.labels.max()) for split in splits) + 1
 

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lth_utils.errors import LotteryError
 from lth_utils.words import SPLITS
 
-Pair = tuple[Tensor | NDArray[Any], Tensor | NDArray[Any]]
+Pair = tuple[Tensor | np.ndarray, Tensor | np.ndarray]
 
 
 class Split(NamedTuple):

@@ -76,9 +76,8 @@ def train(
     check_trainable(net)
     place = device_of(device)
     with ordinary(place), own_modes(net):
-        net.to(place)
         data = placed(data, place)
-        check_match(net, data)
+        check_match(net.to(place), data)
         return _train(net, data, recipe, (seed, round), keep_at)
 
 

@@ -59,11 +59,16 @@ def dtype_of(net: nn.Module) -> torch.dtype:
 
 
 def check_whole(net: nn.Module) -> None:
-    """Check that every parameter and buffer of `net` has values.
+    """Check that `net` is a network, and that its parameters and buffers are there.
 
     Raises:
-        LotteryError: If one is lazy or lies on the device "meta".
+        LotteryError: If it is none, or one is lazy or on the device "meta".
     """
+    if not isinstance(net, nn.Module):
+        raise LotteryError(
+            f"The network is {net!r}: expected an nn.Module. Make one, such as"
+            " lth.LeNet(seed=0) or lth.network('lenet')."
+        )
     for name, tensor in (*net.named_parameters(), *net.named_buffers()):
         if is_lazy(tensor) or tensor.is_meta:
             raise LotteryError(

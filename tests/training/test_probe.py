@@ -273,6 +273,14 @@ def test_what_cannot_be_trained_is_a_sentence(make, sentence):
         lth.train_together([make()], DIGITS, R10, [(0, 0)], "cpu")
 
 
+@pytest.mark.parametrize("net", ["lenet", lth.LeNet, None])
+def test_what_is_no_network_is_a_sentence(net):
+    with pytest.raises(LotteryError, match=r"expected an nn\.Module. Make one"):
+        lth.train(net, DIGITS, R10)
+    with pytest.raises(LotteryError, match=r"expected an nn\.Module. Make one"):
+        lth.evaluate(net, DIGITS)
+
+
 def test_a_lazy_network_is_not_evaluated_and_stays_lazy():
     net = lazy()
     with pytest.raises(LotteryError, match="has no values yet"):
