@@ -28,7 +28,7 @@ INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --progress-ba
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve clean colab release grade record bench lock
+.PHONY: help book test lint notebooks serve clean colab release grade record bench gpu gpu-pack lock
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -71,6 +71,12 @@ record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=len
 
 bench: $(READY) ## measure speed; RECORD=1 writes results/bench (half an hour)
 	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)
+
+gpu: ## check and measure on a GPU, 9 minutes; installs nothing, uses PYTHON
+	@$(PYTHON) benchmarks/gpu.py $(if $(OUT),--out "$(OUT)")
+
+gpu-pack: $(READY)
+	@$(PY) benchmarks/gpu.py --pack
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 \

@@ -167,28 +167,56 @@ def record(
         LotteryError: As `run` does, or if the folder cannot be written.
     """
     from lth_utils.runs import run
-    from lth_utils.workers import cores
 
     chosen = experiment(name, profile, seeds)
-    table = run(chosen, workers=workers)
-    text = thin(table, chosen.curve_rounds).to_csv(index=False, float_format="%.6g")
-    # No time stamp inside, so that the same table gives the same bytes.
-    files = {TABLE: gzip.compress(text.encode(), mtime=0), **_tickets(chosen)}
-    page = {
-        "command": f"lth run {name} --profile {profile}"
+    command = (
+        f"lth run {name} --profile {profile}"
         + (f" --seeds {seeds}" if seeds else "")
-        + " --record",
+        + " --record"
+    )
+    return write_record(chosen, run(chosen, workers=workers), command, folder)
+
+
+def write_record(
+    plan: Plan,
+    table: pd.DataFrame,
+    command: str,
+    folder: str | Path | None = None,
+) -> Path:
+    """Record a finished experiment, with how it was made.
+
+    Args:
+        plan: The experiment.
+        table: What `run` returned for it.
+        command: What made it.
+        folder: Where records lie; None is the checkout's `results/`.
+
+    Returns:
+        The record's folder.
+
+    Raises:
+        LotteryError: If the folder cannot be written.
+    """
+    from lth_utils.workers import cores
+
+    text = thin(table, plan.curve_rounds).to_csv(index=False, float_format="%.6g")
+    # No time stamp inside, so that the same table gives the same bytes.
+    files = {TABLE: gzip.compress(text.encode(), mtime=0), **_tickets(plan)}
+    one_thread = table.attrs["device"] == "cpu"
+    page = {
+        "command": command,
         "commit": commit(),
         "made": datetime.now(UTC).date().isoformat(),
         **table.attrs,
-        "experiment": asdict(chosen),
+        "experiment": asdict(plan),
         "versions": versions(),
-        "machine": f"{platform.machine()}, {cores()} cores, one thread a training",
+        "machine": f"{platform.machine()}, {cores()} cores"
+        + (", one thread a training" if one_thread else ""),
         "sha256": {
             file: hashlib.sha256(content).hexdigest() for file, content in files.items()
         },
     }
-    place = Path(folder or results_folder()) / name / profile
+    place = Path(folder or results_folder()) / plan.name / plan.profile
     with atomic_folder(place) as temporary:
         for file, content in files.items():
             (temporary / file).write_bytes(content)
