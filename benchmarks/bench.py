@@ -20,10 +20,10 @@ import torch
 
 from benchmarks import parts
 from benchmarks.targets import TARGETS, missed
-from lth_utils import records
-from lth_utils.files import atomic_file, atomic_folder
-from lth_utils.sparse import CROSSOVER, numba_version
-from lth_utils.workers import cores
+from lth_utils.experiments import recording
+from lth_utils.experiments.workers import cores
+from lth_utils.files.atomic import atomic_file, atomic_folder
+from lth_utils.training.sparse import CROSSOVER, numba_version
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = ("contender", "round", "density", "repeat", "microseconds")
@@ -81,10 +81,10 @@ def provenance(rounds: int) -> dict[str, object]:
     capability = torch.backends.cpu.get_cpu_capability()
     return {
         "command": "make bench RECORD=1",
-        "commit": records.commit(),
+        "commit": recording.commit(),
         "made": datetime.now(UTC).date().isoformat(),
         "rounds": rounds,
-        "versions": records.versions() | {"numba": numba_version()},
+        "versions": recording.versions() | {"numba": numba_version()},
         "machine": f"{platform.machine()}, {cores()} cores, {capability}",
     }
 

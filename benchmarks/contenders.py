@@ -19,12 +19,13 @@ import torch
 
 import lth_utils as lth
 from benchmarks import textbook
-from lth_utils.engines import Autograd, Descent
-from lth_utils.files import atomic_folder
-from lth_utils.jobs import source_hash
-from lth_utils.mlp import MLP, linear_layers
-from lth_utils.sparse import Sparse
-from lth_utils.training import TRAIN_SAMPLE, batches
+from lth_utils.experiments.environment import source_hash
+from lth_utils.files.atomic import atomic_folder
+from lth_utils.training.engines import Autograd, Descent
+from lth_utils.training.evaluation import TRAIN_SAMPLE
+from lth_utils.training.mlp import MLP, linear_layers
+from lth_utils.training.order import batches
+from lth_utils.training.sparse import Sparse
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 60  # the paper's

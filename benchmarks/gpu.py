@@ -28,11 +28,13 @@ import torch
 
 from benchmarks import gpu_files
 from benchmarks.gpu_stages import SCALES, STAGES, Bench, Found, Stage, ratios
-from lth_utils import records
+from lth_utils.data.loading import resident
 from lth_utils.errors import LotteryError
-from lth_utils.files import atomic_file
-from lth_utils.jobs import environment, resident
-from lth_utils.workers import cores
+from lth_utils.experiments.environment import environment
+from lth_utils.experiments.recording import versions
+from lth_utils.experiments.records import results_folder
+from lth_utils.experiments.workers import cores
+from lth_utils.files.atomic import atomic_file
 
 SECONDS = 540.0
 
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             gpu_files.pack_mnist(packed)
             print(f"MNIST is packed in {packed}")
         elif options.adopt:
-            for path in gpu_files.adopt(options.adopt, records.results_folder()):
+            for path in gpu_files.adopt(options.adopt, results_folder()):
                 print(f"wrote {path}")
         else:
             return measure(options)
@@ -124,7 +126,7 @@ def _begin(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
         "environment": made_by,
         "scale": options.scale,
         "machine": f"{platform.machine()}, {cores()} cores",
-        "versions": records.versions(),
+        "versions": versions(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "stages": found,
         "ratios": _short(ratios(found)),

@@ -18,12 +18,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
-from lth_utils import records
+from lth_utils.data.mnist import MNIST, Source, data_folder, read_files
 from lth_utils.errors import LotteryError
-from lth_utils.files import atomic_file, atomic_folder
-from lth_utils.jobs import Job, source_hash
-from lth_utils.mnist import MNIST, Source, data_folder, read_files
-from lth_utils.store import Store
+from lth_utils.experiments.environment import source_hash
+from lth_utils.experiments.jobs import Job
+from lth_utils.experiments.recording import commit
+from lth_utils.experiments.records import PROVENANCE
+from lth_utils.experiments.store import Store
+from lth_utils.files.atomic import atomic_file, atomic_folder
 from lth_utils.words import CONTROLS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -231,7 +233,7 @@ def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
         )
     made = {
         path.parent: _checked(path, results)
-        for path in sorted(folder.glob(f"*/gpu/{records.PROVENANCE}"))
+        for path in sorted(folder.glob(f"*/gpu/{PROVENANCE}"))
     }
     written = []
     for path, page in sorted(pages.items(), key=lambda each: each[1]["made"]):
@@ -249,7 +251,7 @@ def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
             for file in page["sha256"]:
                 shutil.copyfile(source / file, temporary / file)
             text = json.dumps(page, indent=1) + "\n"
-            (temporary / records.PROVENANCE).write_text(text, "utf-8")
+            (temporary / PROVENANCE).write_text(text, "utf-8")
     return written
 
 
@@ -262,7 +264,7 @@ def _checked(path: Path, results: Path) -> dict[str, Any]:
             raise LotteryError(f"{folder / file} is damaged: take it anew.")
     place = results / folder.parent.name / folder.name
     if place.exists():
-        there = read_page(place / records.PROVENANCE)["experiment"]["rounds"]
+        there = read_page(place / PROVENANCE)["experiment"]["rounds"]
         if there > page["experiment"]["rounds"]:
             raise LotteryError(
                 f"{place} holds {there} rounds and {folder} fewer: expected as many at"
@@ -270,7 +272,7 @@ def _checked(path: Path, results: Path) -> dict[str, Any]:
             )
     # Where the stages ran there may be no git; here the same sources are known.
     if page["commit"] == "unknown" and page["versions"]["source"] == source_hash():
-        page["commit"] = records.commit()
+        page["commit"] = commit()
     return page
 
 

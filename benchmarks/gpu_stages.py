@@ -20,13 +20,16 @@ from torch import nn
 
 import lth_utils as lth
 from benchmarks import gpu_files, textbook
-from lth_utils.experiments import Experiment
-from lth_utils.jobs import environment, jobs_of, perform, resident, with_ancestors
+from lth_utils.data.loading import resident
+from lth_utils.experiments.environment import environment
+from lth_utils.experiments.jobs import jobs_of, with_ancestors
+from lth_utils.experiments.perform import perform
+from lth_utils.experiments.plans import Experiment
+from lth_utils.experiments.recording import write_record
+from lth_utils.experiments.store import Store, runs_folder
 from lth_utils.masks import Masks
-from lth_utils.records import write_record
-from lth_utils.stack import Stack
-from lth_utils.store import Store, runs_folder
 from lth_utils.tickets import oneshot_masks
+from lth_utils.training.stack import Stack
 
 Found = dict[str, Any]
 

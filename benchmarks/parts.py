@@ -18,7 +18,7 @@ from statistics import mean, median
 
 import lth_utils as lth
 from benchmarks.contenders import ROUNDS, Contender, Process, ticket_of
-from lth_utils.workers import ENVIRONMENT
+from lth_utils.experiments.workers import ENVIRONMENT
 
 Clock = Callable[[], float]  # takes a turn; returns seconds a step
 Round = Mapping[str, float]  # seconds a step by the contender's name

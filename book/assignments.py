@@ -25,7 +25,7 @@ from nbgrader.apps import NbGraderAPI
 from traitlets.config import Config
 
 from lth_utils.errors import LotteryError
-from lth_utils.files import atomic_file
+from lth_utils.files.atomic import atomic_file
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "prune-by-magnitude"

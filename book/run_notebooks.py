@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "book" / "ext"))
 import executed  # noqa: E402
 
 from lth_utils.errors import LotteryError, choose  # noqa: E402
-from lth_utils.files import atomic_file  # noqa: E402
+from lth_utils.files.atomic import atomic_file  # noqa: E402
 
 PROFILES = ("quick", "laptop", "paper")
 

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from lth_utils.catalogue import EXPERIMENTS, experiment
 from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments import PRUNING, Plan
+from lth_utils.experiments.catalogue import EXPERIMENTS, experiment
+from lth_utils.experiments.plans import PRUNING, Plan
 from lth_utils.words import DATASETS, NETWORKS
 
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ def _run(words: argparse.Namespace) -> None:
             f"The number of workers is {words.workers}: expected at least 1; leave"
             " --workers out to use every core."
         )
-    from lth_utils.records import record
-    from lth_utils.runs import run
+    from lth_utils.experiments.recording import record
+    from lth_utils.experiments.runs import run
 
     table = run(chosen, workers=words.workers)
     if words.record:  # before the table, whose reader may leave
@@ -162,9 +162,9 @@ def _run(words: argparse.Namespace) -> None:
 
 def _show(words: argparse.Namespace) -> None:
     chosen = _chosen(words)
-    from lth_utils.jobs import jobs_of
-    from lth_utils.records import is_recorded, recorded
-    from lth_utils.runs import stored, table_of
+    from lth_utils.experiments.jobs import jobs_of
+    from lth_utils.experiments.records import is_recorded, recorded
+    from lth_utils.experiments.runs import stored, table_of
 
     if is_recorded(chosen.name, chosen.profile):
         table, part = recorded(chosen.name, chosen.profile), chosen.parts[0]
@@ -187,7 +187,7 @@ def _print(name: str, table: pd.DataFrame, csv: bool) -> None:
     if csv:
         table.to_csv(sys.stdout, index=False)
         return
-    from lth_utils.tables import summary
+    from lth_utils.experiments.tables import summary
 
     source = "recorded" if "provenance" in table.attrs else "from the store"
     print(
@@ -236,7 +236,7 @@ def _ladder(words: argparse.Namespace) -> None:
             f"The number of rounds is {words.rounds}: expected an integer of at"
             " least 0."
         )
-    from lth_utils.masks import masked
+    from lth_utils.masking import masked
     from lth_utils.models import network
     from lth_utils.pruning import densities
 
@@ -253,7 +253,7 @@ def _data(words: argparse.Namespace) -> None:
             print(name)
         return
     choose("data set", words.name, DATASETS)
-    from lth_utils.data import load
+    from lth_utils.data.loading import load
 
     data = load(words.name)
     channels, height, width = data.shape

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lth_utils.errors import LotteryError, choose
-from lth_utils.masks import Masks, State, kinds, masked_layers, masks_of
+from lth_utils.masking import kinds
+from lth_utils.masks import Masks, State, masked_weights, masks_of
 from lth_utils.seeds import check_seed, seed_of
 from lth_utils.words import SCOPES, SCORES
 
@@ -223,9 +224,8 @@ def random_scores(masks: Masks, seed: int) -> State:
 
 
 def magnitudes(net: nn.Module) -> State:
-    """Return `|w|` of each masked layer's weights."""
-    layers = masked_layers(net)
-    return {name: layer.weight.detach().abs() for name, layer in layers.items()}
+    """Return `|w|` of each masked weight."""
+    return {name: w.detach().abs() for name, w in masked_weights(net).items()}
 
 
 def _scores(net: nn.Module, score: str, seed: int | None, init: State | None) -> State:
@@ -238,4 +238,4 @@ def _scores(net: nn.Module, score: str, seed: int | None, init: State | None) ->
             "The score 'initial' needs the initial weights: expected"
             " init=lth.snapshot(net), taken before training."
         )
-    return {name: init[name].abs() for name in masked_layers(net)}
+    return {name: init[name].abs() for name in masked_weights(net)}

@@ -13,15 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from lth_utils import pruning
-from lth_utils.bundles import read_bundle, write_bundle
-from lth_utils.data import Dataset
+from lth_utils.data.datasets import Dataset
 from lth_utils.errors import LotteryError, choose
-from lth_utils.masks import Masks, State, check_fit, kinds, masked, rewind, snapshot
+from lth_utils.files.bundles import read_bundle, write_bundle
+from lth_utils.masking import kinds, masked, rewind, snapshot
+from lth_utils.masks import Masks, State, check_fit
 from lth_utils.models import network
 from lth_utils.pruning import Rates
-from lth_utils.recipes import Recipe
 from lth_utils.seeds import check_seed, seed_of
-from lth_utils.training import train
+from lth_utils.training.loop import train
+from lth_utils.training.recipes import Recipe
 from lth_utils.words import CONTROLS, NOISES
 
 Maker = Callable[[int], nn.Module]

@@ -10,7 +10,8 @@ import pytest
 from helpers import tiny_experiment
 from test_pruning import LADDERS
 
-from lth_utils import EXPERIMENTS, cli, tables
+from lth_utils import EXPERIMENTS, cli
+from lth_utils.experiments import tables
 
 
 def lth(capsys, *words: str) -> tuple[int, str, str]:

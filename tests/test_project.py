@@ -9,7 +9,6 @@ import tomllib
 import zipfile
 from functools import cache
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -27,26 +26,19 @@ DECLARED = [
 ]
 LOCK = (ROOT / "requirements.lock").read_text()
 
-# The floors of the library. A module imports from its own floor or from below,
-# and there is no circle.
-FLOORS = [
-    {"errors", "words", "seeds", "files", "mnist", "digits", "signals", "data"}
-    | {"datasets", "models", "masks", "recipes", "bundles"},
-    {"pruning", "training", "engines", "mlp", "kernels", "sparse", "stack"},
+# The library from the ground up. A room imports from itself or from below, and
+# no files import each other in a circle.
+STOREYS = [
+    {"errors", "words", "seeds"},
+    {"files"},
+    {"data", "models", "masks", "masked_modules", "masking"},
+    {"pruning"},
+    {"training"},
     {"tickets"},
-    {
-        "experiments",
-        "catalogue",
-        "pairs",
-        "tables",
-        "jobs",
-        "store",
-        "workers",
-        "runs",
-        "records",
-    },
-    {"drawing", "images", "plots", "frames", "explore", "glue", "checks", "exercises"}
-    | {"exercises_lenet"},
+    {"experiments"},
+    {"evidence"},
+    {"figures"},
+    {"exercises"},
     {"cli"},
 ]
 
@@ -191,7 +183,7 @@ def test_the_wheel_holds_types_licences_and_the_command(installed):
 
 
 def test_the_data_has_its_licence_named():
-    folder = ROOT / "lth_utils" / "datasets"
+    folder = ROOT / "lth_utils" / "data" / "packaged"
     licence = (folder / "LICENSE-MNIST").read_text()
     for data in folder.glob("*.np*"):
         assert data.name in licence
@@ -248,51 +240,69 @@ def test_a_network_needs_torch_alone():
 
 
 @cache
-def modules() -> dict[str, list[Path]]:
-    """Return the files of each module and package, the top one left out."""
-    found: dict[str, list[Path]] = {}
-    for path in (ROOT / "lth_utils").rglob("*.py"):
-        module = path.relative_to(ROOT / "lth_utils").with_suffix("").parts[0]
-        found.setdefault(module, []).append(path)
-    return {module: files for module, files in found.items() if module != "__init__"}
+def imports() -> dict[str, set[str]]:
+    """Return the files of the library, by module, and the modules they import."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in (ROOT / "lth_utils").rglob("*.py")
+    }
+    return {module: named_in(path) & set(files) for module, path in files.items()}
 
 
-@cache
-def imports(module: str) -> set[str]:
-    """Return the other modules that the module's files name in any import."""
-    trees = [ast.parse(path.read_text()) for path in modules()[module]]
+def named_in(path: Path) -> set[str]:
+    """Return what a file's imports name: modules, and names inside modules."""
     names = set()
-    for node in chain.from_iterable(map(ast.walk, trees)):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: write imports in full"
+            assert node.level == 0, f"{path}: write imports in full"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            names.add(str(node.module))
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    inside = [n.split(".")[1] for n in names if n.startswith("lth_utils.")]
-    return {name for name in inside if name in modules()} - {module}
+    return names - {"lth_utils"}
 
 
-def floor_of(module: str) -> int:
-    """Return the number of the module's floor."""
-    return next(number for number, floor in enumerate(FLOORS) if module in floor)
+def storey_of(module: str) -> int:
+    """Return the number of a module's storey."""
+    room = module.split(".")[1]
+    return next(number for number, rooms in enumerate(STOREYS) if room in rooms)
 
 
-def test_every_module_has_a_floor():
-    assert set(modules()) == set.union(*FLOORS)
+def test_every_room_has_a_storey():
+    rooms = {module.split(".")[1] for module in imports() if "." in module}
+    assert rooms == set.union(*STOREYS)
+
+
+def test_every_room_says_what_it_is_for():
+    for place in (ROOT / "lth_utils").iterdir():
+        if place.is_dir() and place.name != "__pycache__":
+            tree = ast.parse((place / "__init__.py").read_text())
+            assert len(ast.get_docstring(tree).splitlines()) > 1, place
 
 
 def test_imports_run_downward_only():
     upward = [
         f"{module} imports {name}"
-        for module in modules()
-        for name in imports(module)
-        if floor_of(name) > floor_of(module)
+        for module, names in imports().items()
+        for name in names
+        if storey_of(name) > storey_of(module)
     ]
     assert not upward
 
 
 def test_imports_run_in_no_circle():
-    waiting = {module: imports(module) for module in modules()}
+    waiting = {module: names - {module} for module, names in imports().items()}
     while free := {module for module, needs in waiting.items() if not needs}:
         waiting = {m: needs - free for m, needs in waiting.items() if m not in free}
     assert not waiting, "these modules import each other"
+
+
+def test_files_stay_short():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "lth_utils").rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 300
+    }
+    assert not long

@@ -54,7 +54,7 @@ def test_rewinding_to_a_later_iteration(digits):
     )[0]
     net = lth.masked(lth.LeNet(seed=4))
     lth.train(net, digits, Recipe(iterations=5), seed=4)
-    assert same(ticket.init, net.state_dict())
+    assert same(ticket.init, lth.snapshot(net))
     with pytest.raises(LotteryError, match="Cannot rewind to iteration 20"):
         lth.find_ticket("lenet", digits, SHORT, RATES, rounds=1, rewind_to=20)
 
@@ -233,7 +233,7 @@ def test_oneshot_goes_as_deep_as_the_ladder(scope):
     rates = {"conv": 0.2} if scope == "global" else RATES
     masks = oneshot_masks(net, rates, scope, rounds=6)
     assert masks.density == lth.densities(net, rates, scope, 6)[6]
-    weights = net.state_dict()
+    weights = lth.snapshot(net)
     for name, mask in masks.items():
         if scope == "layer-wise":
             assert weights[name][mask].abs().min() >= weights[name][~mask].abs().max()

@@ -42,7 +42,7 @@ def folder(env: BuildEnvironment) -> Path:
 
 def numbers(record: Path) -> dict[str, Any]:
     """Return every number and word that the page may cite."""
-    from lth_utils.sparse import CROSSOVER
+    from lth_utils.training.sparse import CROSSOVER
 
     ratios = json.loads((record / "bench.json").read_text("utf8"))
     page = json.loads((record / "provenance.json").read_text("utf8"))
@@ -93,7 +93,7 @@ def draw(record: Path, which: str) -> Any:
 
 
 def _draw_steps(record: Path) -> Any:
-    from lth_utils import drawing
+    from lth_utils.figures import drawing
 
     engines = [engine for engine in ENGINES if engine != "textbook"]
     times = {ENGINES[engine][0]: medians(record, engine) for engine in engines}
@@ -112,7 +112,7 @@ def _draw_steps(record: Path) -> Any:
 
 
 def _draw_ratios(record: Path) -> Any:
-    from lth_utils import plots
+    from lth_utils.figures import plots
 
     ratios = {
         label: medians(record, engine, lambda t, e=engine: t["textbook"] / t[e])
@@ -125,7 +125,7 @@ def _draw_ratios(record: Path) -> Any:
 
 
 def _looks() -> dict[str, Any]:
-    from lth_utils.drawing import Look
+    from lth_utils.figures.drawing import Look
 
     return {label: Look(label, *look) for label, *look in ENGINES.values()}
 

@@ -1,0 +1,10 @@
+"""Data sets as resident tensors.
+
+`datasets.py` is what a data set is; `loading.py` finds one by its word, in
+files (`mnist.py`), computed (`digits.py`, `signals.py`) or in the package
+(`packaged/`).
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

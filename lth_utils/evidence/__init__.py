@@ -1,0 +1,8 @@
+"""From tidy tables to statements: what two arms' difference says.
+
+It reads tables; nothing that trains reads it.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

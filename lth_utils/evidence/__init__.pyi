@@ -1,0 +1,4 @@
+from .pairs import by_seed as by_seed
+from .pairs import interval as interval
+from .pairs import paired as paired
+from .pairs import speedup as speedup

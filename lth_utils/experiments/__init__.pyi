@@ -1,0 +1,14 @@
+from .catalogue import EXPERIMENTS as EXPERIMENTS
+from .catalogue import experiment as experiment
+from .plans import PRUNING as PRUNING
+from .plans import Experiment as Experiment
+from .plans import Pruning as Pruning
+from .plans import Study as Study
+from .recording import record as record
+from .records import recorded as recorded
+from .records import recorded_tickets as recorded_tickets
+from .runs import run as run
+from .runs import ticket as ticket
+from .runs import trained as trained
+from .tables import early_stop as early_stop
+from .tables import summary as summary

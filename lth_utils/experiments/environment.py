@@ -1,0 +1,71 @@
+"""What besides the job decides a result's bits: data, torch, device, code."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from lth_utils.data.datasets import Dataset
+from lth_utils.training import sparse
+
+# The rooms and files whose code decides a result's bits: all that lies below
+# `experiments/`, but for how files are written; and how a job is done.
+_SOURCES = (
+    "words.py",
+    "seeds.py",
+    "data/*.py",
+    "models/*.py",
+    "mask*.py",
+    "pruning.py",
+    "training/*.py",
+    "tickets.py",
+    "experiments/jobs.py",
+    "experiments/perform.py",
+)
+
+
+def environment(data: Dataset, device: torch.device) -> dict[str, str]:
+    """What besides the job decides the bits: data, torch, device, code."""
+    on_gpu = device.type == "cuda"
+    return {
+        "data": data.digest,
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
+        "engine": engine(device),
+        "source": source_hash(),
+    }
+
+
+def engine(device: torch.device) -> str:
+    """The paths that trainings on `device` take."""
+    if device.type != "cpu":
+        return "autograd, mlp, stack"
+    version = sparse.numba_version()
+    return "autograd, mlp" + (f", sparse (numba {version})" if version else "")
+
+
+@cache
+def source_hash() -> str:
+    """A sha256 over the code that decides results, comments left out."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for pattern in _SOURCES:
+        for path in sorted(package.glob(pattern)):
+            digest.update(_code(path.read_text(encoding="utf-8")).encode())
+    return digest.hexdigest()
+
+
+def _code(text: str) -> str:
+    """Return Python source without comments, layout and docstrings."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and ast.unparse(body[0]).startswith(("'", '"', "r'", 'r"'))
+        ):
+            body[0] = ast.Pass()
+    return ast.unparse(tree)

@@ -1,0 +1,117 @@
+"""One training as a value: what decides its outcome."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lth_utils.experiments.plans import CHAINS, Plan, Pruning
+from lth_utils.masks import Masks, State
+from lth_utils.training.evaluation import Point
+from lth_utils.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: everything that decides its outcome on a given machine.
+
+    Args:
+        network: The network's word.
+        data: The data set's word.
+        scaling: The input scaling.
+        recipe: How it is trained.
+        pruning: Rates and scope.
+        arm: One of words.ARMS.
+        seed: The repeat.
+        control: The repeat of a control within the seed.
+        round: The pruning round.
+    """
+
+    network: str
+    data: str
+    scaling: str
+    recipe: Recipe
+    pruning: Pruning
+    arm: str
+    seed: int
+    control: int
+    round: int
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Job":
+        """Rebuild a job from what `dataclasses.asdict` made of it."""
+        recipe, pruning = Recipe(**values["recipe"]), Pruning(**values["pruning"])
+        return cls(**{**values, "recipe": recipe, "pruning": pruning})
+
+    def parent(self) -> "Job | None":
+        """The training whose outcome this one starts from, if any."""
+        if self.arm == "dense":
+            return None
+        dense = replace(self, arm="dense", control=0, round=0)
+        if self.arm.startswith("oneshot"):
+            return dense
+        chain = "continuing" if self.arm.startswith("continu") else "ticket"
+        pruned = self.arm in (*CHAINS, "continued")  # the others share its masks
+        before = self.round - 1 if pruned else self.round
+        return replace(self, arm=chain, control=0, round=before) if before else dense
+
+    def key(self, environment: Mapping[str, str]) -> str:
+        """The name of its place in the store."""
+        content = json.dumps([asdict(self), environment], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished training.
+
+    Args:
+        masks: The structure that was trained.
+        init_seed: Draws the weights it started from.
+        curve: Its evaluations.
+        weights: The trained weights of an arm that others start from (dense
+            and the chains); else empty.
+        seconds: The time it took.
+    """
+
+    masks: Masks
+    init_seed: int
+    curve: list[Point]
+    weights: State
+    seconds: float
+
+
+def jobs_of(plan: Plan) -> list[Job]:
+    """Return the trainings of an experiment, or of all parts of a study."""
+    return [
+        Job(
+            part.network,
+            part.data,
+            part.scaling,
+            part.recipe,
+            part.pruning,
+            *training,
+        )
+        for part in plan.parts
+        for training in part.trainings()
+    ]
+
+
+def with_ancestors(jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs and all that they start from, parents first.
+
+    Chains come before controls, and lower rounds first, so that several
+    workers always find something that is ready.
+    """
+    found: set[Job] = set()
+    for job in jobs:
+        current: Job | None = job
+        while current is not None and current not in found:
+            found.add(current)
+            current = current.parent()
+    chains = ("dense", *CHAINS)
+    return sorted(
+        found,
+        key=lambda job: (job.arm not in chains, job.round, job.seed, job.arm),
+    )

@@ -1,0 +1,160 @@
+"""Recording: run an experiment, and keep its table with how it was made."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import platform
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lth_utils.experiments.catalogue import experiment
+from lth_utils.experiments.plans import Plan, Study
+from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS, results_folder
+from lth_utils.experiments.tables import thin
+from lth_utils.files.atomic import atomic_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def record(
+    name: str,
+    profile: str = "laptop",
+    workers: int | None = None,
+    folder: str | Path | None = None,
+    seeds: int | None = None,
+) -> Path:
+    """Run an experiment and record it, with how it was made.
+
+    Args:
+        name: An experiment's word.
+        profile: The size.
+        workers: One-thread processes; None takes every core.
+        folder: Where records lie; None is the checkout's `results/`.
+        seeds: How many seeds, from 0; None keeps the profile's.
+
+    Returns:
+        The record's folder.
+
+    Raises:
+        LotteryError: As `run` does, or if the folder cannot be written.
+    """
+    from lth_utils.experiments.runs import run
+
+    chosen = experiment(name, profile, seeds)
+    command = (
+        f"lth run {name} --profile {profile}"
+        + (f" --seeds {seeds}" if seeds else "")
+        + " --record"
+    )
+    return write_record(chosen, run(chosen, workers=workers), command, folder)
+
+
+def write_record(
+    plan: Plan,
+    table: pd.DataFrame,
+    command: str,
+    folder: str | Path | None = None,
+) -> Path:
+    """Record a finished experiment, with how it was made.
+
+    Args:
+        plan: The experiment.
+        table: What `run` returned for it.
+        command: What made it.
+        folder: Where records lie; None is the checkout's `results/`.
+
+    Returns:
+        The record's folder.
+
+    Raises:
+        LotteryError: If the folder cannot be written.
+    """
+    from lth_utils.experiments.workers import cores
+
+    text = thin(table, plan.curve_rounds).to_csv(index=False, float_format="%.6g")
+    # No time stamp inside, so that the same table gives the same bytes.
+    files = {TABLE: gzip.compress(text.encode(), mtime=0), **_tickets(plan)}
+    one_thread = table.attrs["device"] == "cpu"
+    page = {
+        "command": command,
+        "commit": commit(),
+        "made": datetime.now(UTC).date().isoformat(),
+        **table.attrs,
+        "experiment": asdict(plan),
+        "versions": versions(),
+        "machine": f"{platform.machine()}, {cores()} cores"
+        + (", one thread a training" if one_thread else ""),
+        "sha256": {
+            file: hashlib.sha256(content).hexdigest() for file, content in files.items()
+        },
+    }
+    place = Path(folder or results_folder()) / plan.name / plan.profile
+    with atomic_folder(place) as temporary:
+        for file, content in files.items():
+            (temporary / file).write_bytes(content)
+        (temporary / PROVENANCE).write_text(json.dumps(page, indent=1) + "\n", "utf-8")
+    return place
+
+
+def _tickets(plan: Plan) -> dict[str, bytes]:
+    """Return the file that holds a finished experiment's tickets, if it has any.
+
+    Masks only ever shrink, so one number a weight, in how many rounds' tickets
+    it is, holds the tickets of all rounds: round r's has those with r or more.
+    """
+    import numpy as np
+
+    from lth_utils.experiments.jobs import jobs_of
+    from lth_utils.experiments.runs import stored
+
+    jobs = [job for job in jobs_of(plan) if job.arm == "ticket"]
+    if isinstance(plan, Study) or not jobs:
+        return {}
+    lives: dict[str, Any] = {}
+    for job, result in stored(jobs)[1].items():
+        for layer, mask in result.masks.items():
+            key = f"{job.seed}:{layer}"
+            lives[key] = lives.get(key, 0) + mask.numpy().astype(np.uint8)
+    file = io.BytesIO()
+    np.savez_compressed(file, **lives)
+    return {TICKETS: file.getvalue()}
+
+
+def commit() -> str:
+    """Return the checkout's commit, "+" if it has changes, or "unknown"."""
+    here = Path(__file__).parents[1]
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", ".")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a result depends on."""
+    import numpy
+    import pandas
+    import torch
+
+    from lth_utils.experiments.environment import source_hash
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "pandas": pandas.__version__,
+        "source": source_hash(),
+    }

@@ -1,0 +1,138 @@
+"""Recorded runs: tidy tables, the tickets found, and how both were made."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lth_utils.errors import LotteryError, choose
+from lth_utils.experiments.catalogue import EXPERIMENTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lth_utils.tickets import Ticket
+
+TABLE = "table.csv.gz"
+TICKETS = "tickets.npz"
+PROVENANCE = "provenance.json"
+
+
+def results_folder() -> Path:
+    """Return `results/`: inside an installed package, or beside a checkout's."""
+    package = Path(__file__).parents[1]
+    inside = package / "results"
+    return inside if inside.is_dir() else package.parent / "results"
+
+
+def is_recorded(name: str, profile: str) -> bool:
+    """Whether there is a recorded run of the experiment's profile."""
+    return (results_folder() / name / profile).is_dir()
+
+
+def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
+    """Return a recorded run; nothing is trained.
+
+    Args:
+        name: An experiment's word.
+        profile: The size that was recorded.
+
+    Returns:
+        The tidy table of `run`, thinned to the rows at early stop and at the
+        end, with whole curves at the densities that a figure shows.
+        `.attrs["provenance"]` says how it was made.
+
+    Raises:
+        LotteryError: If it was not recorded, or the record is damaged.
+    """
+    import pandas as pd
+
+    provenance, content = _read(name, profile, TABLE)
+    table = pd.read_csv(io.StringIO(gzip.decompress(content).decode()))
+    table.attrs = {
+        "data": provenance["data"],
+        "profile": profile,
+        "device": provenance["device"],
+        "provenance": provenance,
+    }
+    return table
+
+
+def recorded_tickets(
+    name: str, profile: str = "laptop", round: int = 7
+) -> list[Ticket]:
+    """Return the tickets that a recorded run found, one for each of its seeds.
+
+    Args:
+        name: An experiment's word.
+        profile: The size that was recorded.
+        round: The pruning round; at 0 they are the dense networks.
+
+    Raises:
+        LotteryError: If the record has no such tickets, or is damaged.
+    """
+    import numpy as np
+    import torch
+
+    from lth_utils.masks import Masks
+    from lth_utils.tickets import from_seed
+
+    page, content = _read(name, profile, TICKETS)
+    made = page["experiment"]
+    if round not in range(made["rounds"] + 1):
+        raise LotteryError(
+            f"The recorded run {name} {profile} has no tickets of round {round}:"
+            f" expected a round of 0 to {made['rounds']}."
+        )
+    masks: dict[int, dict[str, torch.Tensor]] = {seed: {} for seed in made["seeds"]}
+    with np.load(io.BytesIO(content)) as lives:
+        for key, rounds in lives.items():
+            seed, _, layer = key.partition(":")
+            masks[int(seed)][layer] = torch.from_numpy(rounds >= round)
+    about = {"arm": "ticket" if round else "dense", "round": round}
+    return [
+        from_seed(made["network"], seed, Masks(alive), **about)
+        for seed, alive in masks.items()
+    ]
+
+
+def _read(name: str, profile: str, file: str) -> tuple[dict[str, Any], bytes]:
+    """Return a record's page and the content of one of its files.
+
+    Raises:
+        LotteryError: If there is none, or it is not what the page says.
+    """
+    choose("experiment", name, EXPERIMENTS)
+    choose(f"profile of {name}", profile, EXPERIMENTS[name])
+    folder = results_folder() / name / profile
+    remedy = f"lth run {name} --profile {profile} --record"
+    if not is_recorded(name, profile):
+        raise LotteryError(
+            f"{name} has no recorded run of profile {profile!r}: expected the folder"
+            f" {folder}. Make it with: {remedy}"
+        )
+    try:
+        page: dict[str, Any] = json.loads((folder / PROVENANCE).read_text("utf-8"))
+        digests: dict[str, str] = dict(page["sha256"])
+        content = (folder / file).read_bytes() if file in digests else b""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, file) from error
+    if file not in digests:
+        raise LotteryError(
+            f"The recorded run in {folder} keeps no {file}: expected the record of an"
+            " experiment whose arms have tickets. Choose another, such as lenet-mnist."
+        )
+    if hashlib.sha256(content).hexdigest() != digests[file]:
+        raise _damaged(folder, file)
+    return page, content
+
+
+def _damaged(folder: Path, file: str) -> LotteryError:
+    return LotteryError(
+        f"The recorded run in {folder} is damaged: expected {file} with the sha256"
+        f" that {PROVENANCE} says. Take it anew from the repository."
+    )

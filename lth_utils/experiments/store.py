@@ -1,0 +1,94 @@
+"""Finished trainings in one folder, each under the name of what made it."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lth_utils.errors import LotteryError
+from lth_utils.experiments.jobs import Job, Result
+from lth_utils.files.atomic import sweep, user_folder, writing
+from lth_utils.files.bundles import read_bundle, write_bundle
+from lth_utils.masks import Masks
+from lth_utils.tickets import labelled, part
+from lth_utils.training.evaluation import Point
+
+_REMEDY = "; finished rounds are kept"
+
+
+def runs_folder() -> Path:
+    """Return the store's folder: LTH_RUNS, or one in the user's cache."""
+    return user_folder("LTH_RUNS", "runs")
+
+
+@dataclass(frozen=True)
+class Store:
+    """Finished trainings of one environment.
+
+    A training's place is named by a hash of its job and its environment, so
+    experiments and chapters share trainings, and a change of code, data or
+    device finds none that no longer holds.
+
+    Args:
+        folder: The root.
+        environment: What `jobs.environment` returned.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def place(self, job: Job) -> Path:
+        """Return the job's folder, whether it is there or not."""
+        return self.folder / job.key(self.environment)
+
+    def has(self, job: Job) -> bool:
+        """Whether the job is finished."""
+        return self.place(job).exists()
+
+    def write(self, job: Job, result: Result) -> None:
+        """Keep a finished training, whole or not at all.
+
+        Raises:
+            LotteryError: If the disk refuses.
+        """
+        about = {
+            "job": asdict(job),
+            "environment": dict(self.environment),
+            "init_seed": result.init_seed,
+            "seconds": result.seconds,
+            "curve": result.curve,
+        }
+        tensors = labelled("mask", result.masks) | labelled("weights", result.weights)
+        write_bundle(self.place(job), "training", about, tensors, _REMEDY)
+
+    def read(self, job: Job) -> Result:
+        """Return a finished training.
+
+        Raises:
+            LotteryError: If it is damaged or something else.
+        """
+        place = self.place(job)
+        page, tensors = read_bundle(place, "training")
+        if page.get("job") != asdict(job):
+            raise LotteryError(
+                f"{place} holds another training than its name says: expected"
+                f" {job.arm}, seed {job.seed}, round {job.round}. Delete it."
+            )
+        return Result(
+            masks=Masks(part("mask", tensors)),
+            init_seed=page["init_seed"],
+            curve=[Point(*point) for point in page["curve"]],
+            weights=part("weights", tensors),
+            seconds=page["seconds"],
+        )
+
+    def check_writable(self) -> None:
+        """Find out before any training whether results can be kept.
+
+        Raises:
+            LotteryError: If the folder cannot be written.
+        """
+        with writing(self.folder, " or set LTH_RUNS to another"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.folder).close()
+        sweep(self.folder)

@@ -1,0 +1,10 @@
+"""What a reader sees: plots, masks as pictures, sliders, glued numbers.
+
+`plots.py` draws tables in the style that `drawing.py` fixes, `images.py`
+masks; `explore.py` makes sliders of `frames.py`; `glue.py` hands a number
+from a chapter to the book's other pages.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,9 @@
+"""Files and folders written whole or not at all.
+
+`atomic.py` writes beside the place and renames; `bundles.py` keeps tensors
+with a page of JSON that says what they are.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

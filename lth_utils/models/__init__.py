@@ -1,0 +1,78 @@
+"""The paper's networks, plain: nothing here knows about pruning.
+
+Sizes from the paper's Figure 2. It does not state the activation, the
+padding or the biases; here they are ReLU, 1 for 3 x 3 convolutions, and zero
+at the start, as in its authors' later code. Biases and BatchNorm parameters
+are never pruned and are outside every count of weights. Weights are drawn
+from Gaussian Glorot, each network from a generator of its own.
+
+A file a family of networks; `network` builds one by its word.
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from lth_utils.models.conv import Conv2, Conv4, Conv6
+from lth_utils.models.layers import initialize
+from lth_utils.models.lenet import LeNet
+from lth_utils.models.resnet import ResNet20
+from lth_utils.models.vgg import VGG19
+from lth_utils.words import check_network
+
+__all__ = [
+    "VGG19",
+    "Conv2",
+    "Conv4",
+    "Conv6",
+    "LeNet",
+    "ResNet20",
+    "initialize",
+    "network",
+]
+
+
+def _conv2_narrow(seed: int) -> Conv2:
+    """Conv-2 for minutes on a laptop: a quarter of the filters and units."""
+    return Conv2(seed, filters=(16, 16), units=(64, 64))
+
+
+def _lenet_1d(seed: int) -> LeNet:
+    """LeNet for the 40 points of an MNIST-1D signal: 15,000 weights."""
+    return LeNet(seed, hidden=(100, 100), inputs=40)
+
+
+_MAKERS: dict[str, Callable[[int], nn.Module]] = {
+    "lenet": LeNet,
+    "conv2": Conv2,
+    "conv4": Conv4,
+    "conv6": Conv6,
+    "resnet20": ResNet20,
+    "vgg19": VGG19,
+    "conv2-narrow": _conv2_narrow,
+    "lenet-1d": _lenet_1d,
+}
+
+
+def network(name: str, seed: int = 0) -> nn.Module:
+    """Build a network by its word on the command line.
+
+    Args:
+        name: One of `words.NETWORKS`; `conv2-narrow` is Conv-2 with 16, 16
+            filters and 64, 64 units, for the book's live cells; `lenet-1d`
+            takes MNIST-1D's 40 points and has 100, 100 hidden units. Also
+            `lenet-50-17`: LeNet with 50, 17 hidden units (1 to 10,000). And
+            any of these with a gain above 0, which multiplies the initial
+            weights: `lenet@0.5`, `lenet-50-17@0.5`.
+        seed: Of the initial weights.
+
+    Raises:
+        LotteryError: If there is no such network, or the seed is no integer
+            of at least 0.
+    """
+    base, hidden, gain = check_network(name)
+    net = LeNet(seed, hidden) if hidden else _MAKERS[base](seed)
+    for module in net.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            module.weight.data *= gain
+    return net

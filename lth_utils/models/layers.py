@@ -1,0 +1,45 @@
+"""The layers that all networks are built from, and their first values."""
+
+import torch
+from torch import nn
+from torch.random import fork_rng
+
+from lth_utils.seeds import check_seed, seed_of
+
+CLASSES = 10
+
+
+def initialize(net: nn.Module, seed: int) -> None:
+    """Draw every weight of `net` anew; biases become 0, BatchNorm as new.
+
+    Gaussian Glorot: mean 0, variance 2 / (fan in + fan out), layer by layer
+    in the order of `net.modules()`. The same seed gives the same bits and
+    touches no global random state.
+
+    Raises:
+        LotteryError: If the seed is no integer of at least 0.
+    """
+    generator = torch.Generator().manual_seed(seed_of("init", check_seed(seed)))
+    for module in net.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            nn.init.xavier_normal_(module.weight, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+
+
+def linear(inputs: int, units: int) -> nn.Linear:
+    """Return a layer; torch's own first values leave no trace in its state."""
+    with fork_rng(devices=[]):
+        return nn.Linear(inputs, units)
+
+
+def conv(
+    channels: int, width: int, side: int = 3, stride: int = 1, bias: bool = False
+) -> nn.Conv2d:
+    """Return a convolution that keeps height and width, but for its stride."""
+    with fork_rng(devices=[]):
+        return nn.Conv2d(
+            channels, width, side, stride=stride, padding=side // 2, bias=bias
+        )

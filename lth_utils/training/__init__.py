@@ -1,0 +1,11 @@
+"""One training run, and the engines behind it.
+
+A reader starts at `loop.py` and needs `engines.py`, `evaluation.py`,
+`order.py` and `recipes.py` besides. The other files are faster steps for
+LeNet, and may stay shut: `mlp.py`, `sparse.py` with its `kernels.py`, and
+`stack.py` for a GPU.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,147 @@
+"""One training run: resident data, a fixed order, evaluations on the way.
+
+Training never stops early. The early-stop iteration is read off afterwards:
+where the validation loss was least (paper, section 2).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from lth_utils.data.datasets import Dataset
+from lth_utils.masking import obey, snapshot
+from lth_utils.seeds import check_seed
+from lth_utils.training import sparse
+from lth_utils.training.engines import Autograd, Engine
+from lth_utils.training.evaluation import Point, Training, evaluations
+from lth_utils.training.mlp import MLP, linear_layers, mask_of
+from lth_utils.training.order import batches, epochs, steps_per_epoch
+from lth_utils.training.recipes import Recipe
+from lth_utils.training.stack import Stack
+
+
+def best_device() -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train(
+    net: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    seed: int = 0,
+    round: int = 0,
+    device: str | torch.device | None = None,
+    keep_at: int | None = None,
+) -> Training:
+    """Train `net` in place and evaluate it on the way.
+
+    The order of the batches depends on (seed, round) alone, so that every arm
+    of a comparison sees the same ones. The optimizer starts afresh. The
+    arithmetic is in the dtype of the network's parameters: `net.double()`
+    before gives float64.
+
+    Args:
+        net: A network that maps (N, C, H, W) to (N, classes); masked or not.
+        data: The data set; trained on its train split.
+        recipe: Optimizer, iterations, batch size, evaluations.
+        seed: With `round`, names the order of the batches.
+        round: The pruning round; 0 for a dense network.
+        device: Where to train; None chooses the GPU if there is one.
+        keep_at: Also keep the weights after this iteration (0: at the start).
+
+    Returns:
+        The losses and accuracies at every `evaluate_every`-th and the last
+        iteration: validation, test, and 5,000 fixed training images.
+
+    Raises:
+        LotteryError: If a batch is larger than the train split, or the loss
+            is no longer a finite number.
+    """
+    check_seed(seed)
+    place = torch.device(device) if device is not None else best_device()
+    net.to(place)
+    data = data.to(place)
+    dtype = next(net.parameters()).dtype
+    obey(net)
+    kept = snapshot(net) if keep_at == 0 else {}
+    engine = engine_for(net, recipe)
+    curve: list[Point] = []
+    order = batches(len(data.train.labels), recipe, seed, round)
+    for iteration, batch in enumerate(order, start=1):
+        index = batch.to(place)
+        images = data.train.images.index_select(0, index)  # 10 times as fast as [index]
+        labels = data.train.labels.index_select(0, index)
+        engine.step(data.scale(images, dtype), labels)
+        if iteration == keep_at:
+            engine.write()
+            kept = snapshot(net)
+        if _evaluated(recipe, iteration):
+            (points,) = evaluations(engine.scores, data, dtype, iteration, recipe)
+            curve += points
+    engine.write()
+    return Training(curve, kept)
+
+
+def train_together(
+    nets: Sequence[nn.Module],
+    data: Dataset,
+    recipe: Recipe,
+    keys: Sequence[tuple[int, int]],
+    device: str | torch.device | None = None,
+) -> list[Training]:
+    """Train LeNets of one shape in place, as one stack: for a GPU.
+
+    Args:
+        nets: The networks, masked or not.
+        data: The data set.
+        recipe: How all of them are trained.
+        keys: Each network's (seed, round), which names its order of batches.
+        device: Where to train; None chooses the GPU if there is one.
+
+    Returns:
+        What `train` would return for each, but for the rounding of sums.
+
+    Raises:
+        LotteryError: As `train`, or if the networks cannot be stacked.
+    """
+    place = torch.device(device) if device is not None else best_device()
+    data = data.to(place)
+    for net in nets:
+        obey(net)
+    stack = Stack([net.to(place) for net in nets], data, recipe)
+    dtype = stack.parameter.dtype
+    images, size = len(data.train.labels), recipe.batch_size
+    steps = steps_per_epoch(images, recipe)
+    orders = [epochs(images, seed, round) for seed, round in keys]
+    curves: list[list[Point]] = [[] for _ in nets]
+    for iteration in range(1, recipe.iterations + 1):
+        position = (iteration - 1) % steps
+        if position == 0:
+            order = torch.stack([next(each) for each in orders]).to(place)
+        stack.step(order[:, position * size : (position + 1) * size])
+        if _evaluated(recipe, iteration):
+            found = evaluations(stack.scores, data, dtype, iteration, recipe)
+            for curve, points in zip(curves, found, strict=True):
+                curve += points
+    stack.write()
+    return [Training(curve) for curve in curves]
+
+
+def _evaluated(recipe: Recipe, iteration: int) -> bool:
+    return iteration % recipe.evaluate_every == 0 or iteration == recipe.iterations
+
+
+def engine_for(net: nn.Module, recipe: Recipe) -> Engine:
+    """Return the fastest engine for `net`, where it is now."""
+    layers = linear_layers(net)
+    if layers is None:
+        return Autograd(net, recipe)
+    masks = [mask_of(layer) for layer in layers]
+    alive = sum(int(mask.sum()) for mask in masks)
+    density = alive / sum(mask.numel() for mask in masks)
+    on_cpu = layers[0].weight.device.type == "cpu"
+    if on_cpu and density < sparse.CROSSOVER and sparse.numba_version():
+        return sparse.Sparse(layers, recipe)
+    return MLP(layers, recipe)

@@ -1,0 +1,99 @@
+"""Every chapter as papermill ran it, and the pages that the build made of it.
+
+What a chapter must show is asserted in its own file, test_chapter_1.py and on.
+"""
+
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+from book_fixtures import ROOT, chapters, copies, printed, progress, shown
+
+PICTURES = ("image/png", "image/svg+xml")
+
+
+@pytest.fixture(params=chapters())
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def chapter(executed, name):
+    return executed(name)
+
+
+def test_every_cell_ran(chapter):
+    cells = [cell for cell in chapter.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in cells)
+    kinds = {output.output_type for cell in cells for output in cell.outputs}
+    assert "error" not in kinds
+
+
+def test_it_ran_in_the_quick_profile(chapter):
+    assert chapter.metadata[copies.KEY]["profile"] == "quick"
+
+
+def test_it_warns_of_nothing(chapter):
+    # The page leaves the error stream out, so a warning there would be lost.
+    assert not re.findall(r".*(?:Warning|Traceback).*", progress(chapter))
+
+
+def test_every_figure_has_alt_text_and_a_caption(chapter):
+    for cell in chapter.cells:
+        data = [output.get("data", {}) for output in cell.get("outputs", [])]
+        if any(kind in each for each in data for kind in PICTURES):
+            about = cell.metadata.get("mystnb", {})
+            assert about.get("image", {}).get("alt"), cell.id
+            assert about.get("figure", {}).get("caption"), cell.id
+
+
+def test_its_slider_needs_no_kernel_and_no_network(chapter):
+    sliders = [html for html in shown(chapter, "text/html") if "lth-explore" in html]
+    assert sliders
+    for slider in sliders:
+        # A picture in an <img> may fetch nothing: the addresses inside an
+        # SVG are only the names of its vocabularies.
+        page = re.sub(r'"data:image/[^"]*"', '""', slider)
+        assert not re.findall(r"https?://[^\s\"'<]+", page)
+        assert 'type="range"' in slider
+
+
+def test_its_page_shows_what_it_printed(site, name, chapter):
+    # Tags go before entities: a printed "a < b" must not become a tag.
+    page = (site / f"{name}.html").read_text("utf8")
+    text = unescape(re.sub(r"<[^>]+>", "", page)).replace("\N{NO-BREAK SPACE}", " ")
+    lines = [line.strip() for line in printed(chapter).splitlines() if line.strip()]
+    assert lines
+    hidden = [line for line in lines if line not in text]
+    assert not hidden
+
+
+def test_its_page_offers_the_clean_notebook(site, name):
+    offered = site / "_sources" / f"{name}.ipynb"
+    assert offered.read_bytes() == (ROOT / f"{name}.ipynb").read_bytes()
+
+
+def test_the_times_are_on_their_page(site, executed):
+    page = (site / "book" / "execution-time.html").read_text("utf8")
+    for name in chapters():
+        seconds = executed(name).metadata[copies.KEY]["seconds"]
+        title = executed(name).cells[0].source.splitlines()[0].lstrip("# ")
+        assert f"<p>{copies.clock(seconds)}</p>" in page
+        assert title in unescape(page)
+
+
+def test_the_reference_holds_every_public_name(site):
+    stub = (ROOT / "lth_utils" / "__init__.pyi").read_text("utf8")
+    public = set(re.findall(r"import \w+ as (\w+)$", stub, re.MULTILINE)) - {"plots"}
+    page = (site / "book" / "api.html").read_text("utf8")
+    assert public == set(re.findall(r'id="lth_utils\.(\w+)"', page))
+    assert 'id="module-lth_utils.figures.plots"' in page
+
+
+def test_nothing_was_written_among_the_sources(executed):
+    for name in chapters():
+        executed(name)
+    found = {path.name for path in (ROOT / "notebooks").glob("[!.]*")}
+    allowed = {Path(name).name + ".ipynb" for name in chapters()}
+    assert found == allowed | {"assignments", "ruff.toml"}

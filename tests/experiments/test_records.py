@@ -1,0 +1,117 @@
+"""Records: what a run leaves for readers, the same bytes each time, and whole."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helpers import tiny_experiment
+
+import lth_utils as lth
+from lth_utils import EXPERIMENTS, LotteryError
+from lth_utils.experiments import records
+
+ARMS = ("dense", "ticket", "reinit")
+TINY = tiny_experiment(arms=ARMS, seeds=(0, 1), rounds=2, control_rounds=(2,))
+WORDS = ("tiny", "quick")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def folder(store, tmp_path, monkeypatch):
+    """Where the record of a tiny experiment lies."""
+    monkeypatch.setenv("LTH_RUNS", str(store))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": TINY})
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    return lth.record(*WORDS)
+
+
+def page_of(folder) -> dict:
+    return json.loads((folder / records.PROVENANCE).read_text())
+
+
+def test_a_record_says_how_it_was_made(folder):
+    page = page_of(folder)
+    assert page["command"] == "lth run tiny --profile quick --record"
+    assert page["experiment"]["seeds"] == list(TINY.seeds)
+    assert {"commit", "made", "data_sha256", "engine", "versions"} <= set(page)
+    assert set(page["sha256"]) == {records.TABLE, records.TICKETS}
+
+
+def test_a_record_made_twice_has_the_same_bytes(folder, tmp_path):
+    again = lth.record(*WORDS, folder=tmp_path / "again")
+    for file in (records.TABLE, records.TICKETS):
+        assert (again / file).read_bytes() == (folder / file).read_bytes()
+
+
+def test_a_record_keeps_early_stop_and_end(folder):
+    stops, whole = (
+        lth.early_stop(table) for table in (lth.recorded(*WORDS), lth.run(TINY))
+    )
+    assert stops["iteration"].tolist() == whole["iteration"].tolist()
+    assert np.allclose(stops["final_test"], whole["final_test"])
+
+
+def test_recorded_tickets_are_the_runs_own(folder):
+    for round in range(1, TINY.rounds + 1):
+        found = lth.recorded_tickets(*WORDS, round)
+        assert tuple(ticket.seed for ticket in found) == TINY.seeds
+        for mine in found:
+            own = lth.ticket(TINY, seed=mine.seed, round=round)
+            assert mine.made["arm"] == "ticket"
+            for name, mask in own.masks.items():
+                assert torch.equal(mine.masks[name], mask)
+                assert torch.equal(mine.init[name], own.init[name])
+
+
+def test_round_0_is_the_dense_network(folder):
+    found = lth.recorded_tickets(*WORDS, round=0)
+    about = [(dense.masks.density, dense.made["arm"]) for dense in found]
+    assert about == [(1, "dense")] * len(TINY.seeds)
+
+
+@pytest.mark.parametrize("round", [3, -1])
+def test_a_round_that_is_not_there_is_a_sentence(folder, round):
+    with pytest.raises(LotteryError, match="expected a round of 0 to 2"):
+        lth.recorded_tickets(*WORDS, round)
+
+
+def test_a_record_of_fewer_seeds_says_so(folder):
+    page = page_of(lth.record(*WORDS, seeds=1))
+    assert page["experiment"]["seeds"] == [0]
+    assert set(lth.recorded(*WORDS)["seed"]) == {0}
+    assert page["command"].endswith("--profile quick --seeds 1 --record")
+
+
+def test_a_study_keeps_no_tickets():
+    with pytest.raises(LotteryError, match=r"keeps no tickets\.npz: expected"):
+        lth.recorded_tickets("lenet-width")
+
+
+@pytest.mark.parametrize("file", [records.TABLE, records.TICKETS, records.PROVENANCE])
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_a_damaged_record_is_a_sentence(folder, file, how):
+    path = folder / file
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-9])
+    read = lth.recorded if file == records.TABLE else lth.recorded_tickets
+    with pytest.raises(LotteryError, match=r"is damaged: expected .* that prov"):
+        read(*WORDS)
+
+
+def test_what_was_never_recorded_says_how_to(folder):
+    with pytest.raises(LotteryError, match="lth run lenet-mnist --profile laptop"):
+        lth.recorded("lenet-mnist", "laptop")
+
+
+def test_an_experiment_without_tickets_keeps_a_table_alone(folder, monkeypatch):
+    alone = replace(TINY, arms=("dense",))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": alone})
+    assert set(page_of(lth.record(*WORDS))["sha256"]) == {records.TABLE}
