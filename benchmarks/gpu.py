@@ -34,7 +34,7 @@ from lth_utils.experiments.environment import environment
 from lth_utils.experiments.recording import versions
 from lth_utils.experiments.records import results_folder
 from lth_utils.experiments.workers import cores
-from lth_utils.files.atomic import atomic_file
+from lth_utils.files.atomic import atomic_file, sweep
 
 SECONDS = 540.0
 
@@ -117,7 +117,7 @@ def _begin(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
     text = json.dumps([made_by, options.scale], sort_keys=True)
     label = hashlib.sha256(text.encode()).hexdigest()[:8]
     bench = Bench(device, scale, options.out, label, START + options.seconds)
-    gpu_files.sweep(bench.out)
+    sweep(bench.out, older_than=0)
     before = _place(bench)
     if not before.exists():
         gpu_files.go_on(gpu_files.HOME, bench.out, label)

@@ -4,11 +4,11 @@ There: MNIST in one zip. Back: what was measured, the record of a figure, and
 the trainings that are finished, so that another machine goes on from them.
 """
 
-import hashlib
 import json
 import os
 import re
 import shutil
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,14 +23,16 @@ from lth_utils.errors import LotteryError
 from lth_utils.experiments.environment import source_hash
 from lth_utils.experiments.jobs import Job
 from lth_utils.experiments.recording import commit
-from lth_utils.experiments.records import PROVENANCE
+from lth_utils.experiments.records import PROVENANCE, is_record
 from lth_utils.experiments.store import Store
-from lth_utils.files.atomic import atomic_file, atomic_folder
+from lth_utils.files.atomic import Kind, atomic_file, atomic_folder
 from lth_utils.words import CONTROLS
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / "_build" / "gpu"
 FULL = 14 * 2**20  # bytes: with one more training, of at most 2 MB, a part is small
+_TRAINING = Kind("training", lambda _: False)  # none is replaced
+_RECORD = Kind("record", is_record)
 _ENTRY = re.compile(r"[0-9a-f]{24}/[a-z]+\.[a-z]+")
 
 
@@ -51,42 +53,32 @@ def _reading(path: Path) -> Iterator[ZipFile]:
 
 
 def pack_mnist(target: Path, source: Source = MNIST) -> None:
-    """Write a data set's four files, checked by hash, as one zip."""
-    folder = data_folder()
-    read_files(source, folder)
+    """Write a data set's four files, found and checked by the library, as one zip."""
+    arrays = read_files(source, data_folder())
     with (
         atomic_file(target) as temporary,
         ZipFile(temporary, "w", ZIP_DEFLATED) as archive,
     ):
-        for name in source.files:
-            archive.write(source.raw(folder) / name, name)
+        for name, array in zip(source.files, arrays, strict=True):
+            head = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            archive.writestr(name, head + array.tobytes())
 
 
 def find_mnist(packed: Path, source: Source = MNIST) -> None:
-    """Let `load` find a data set: where it is, or else unpacked.
+    """Let the library find what was packed; without it, it looks where it always does.
 
-    `load` checks each file's hash.
+    The library checks each file's hash.
 
     Raises:
-        LotteryError: If it is nowhere, or the zip is damaged.
+        LotteryError: If the zip is damaged.
     """
-    raw = source.raw(data_folder())
-    if all((raw / name).is_file() for name in source.files):
-        return
-    if not packed.is_file():
-        raise LotteryError(
-            f"There is no {source.name}, neither in {raw} nor as {packed}: make the"
-            " latter by `make gpu-pack` on a machine that has it or the network, and"
-            " bring it along."
-        )
-    folder = ROOT / "_build" / "data"
-    with (
-        _reading(packed) as archive,
-        atomic_folder(source.raw(folder)) as temporary,
-    ):
-        for name in source.files:
-            (temporary / name).write_bytes(archive.read(name))
-    os.environ["LTH_DATA"] = str(folder)
+    if packed.is_file():
+        folder = ROOT / "_build" / "data"
+        with _reading(packed) as archive:
+            for name in source.files:
+                with atomic_file(source.raw(folder) / name) as temporary:
+                    temporary.write_bytes(archive.read(name))
+        os.environ["LTH_DATA"] = str(folder)
 
 
 # --- back: trainings --------------------------------------------------------------
@@ -176,21 +168,14 @@ def restore(out: Path, label: str, store: Store) -> None:
         for name in _names(path):
             place = store.folder / name
             if not place.exists():
-                with _reading(path) as archive, atomic_folder(place) as temporary:
+                with (
+                    _reading(path) as archive,
+                    atomic_folder(place, _TRAINING) as temporary,
+                ):
                     for entry in archive.namelist():
                         folder, _, file = entry.partition("/")
                         if folder == name:
                             (temporary / file).write_bytes(archive.read(entry))
-
-
-def sweep(out: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for path in (
-        *out.glob(".stages-*"),
-        *out.glob(".trainings-*"),
-        *out.glob(".live-*"),
-    ):
-        path.unlink()
 
 
 def drop(folder: Path, label: str) -> None:
@@ -247,7 +232,7 @@ def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
             go_on(folder, home, label)
     for source, page in made.items():
         written.append(results / source.parent.name / source.name)
-        with atomic_folder(written[-1]) as temporary:
+        with atomic_folder(written[-1], _RECORD) as temporary:
             for file in page["sha256"]:
                 shutil.copyfile(source / file, temporary / file)
             text = json.dumps(page, indent=1) + "\n"
@@ -258,10 +243,8 @@ def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
 def _checked(path: Path, results: Path) -> dict[str, Any]:
     """Return a record's page if it is whole, and no less than what stands there."""
     page, folder = read_page(path), path.parent
-    for file, digest in page["sha256"].items():
-        content = (folder / file).read_bytes() if (folder / file).is_file() else b""
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise LotteryError(f"{folder / file} is damaged: take it anew.")
+    if not is_record(folder):
+        raise LotteryError(f"The record in {folder} is damaged: take it anew.")
     place = results / folder.parent.name / folder.name
     if place.exists():
         there = read_page(place / PROVENANCE)["experiment"]["rounds"]

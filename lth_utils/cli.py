@@ -7,6 +7,7 @@ sentence on the standard error, and exit code 2.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -54,10 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 after a mistake, or 130 after Ctrl-C.
     """
+    print_anywhere()
     try:
         words = _parser().parse_args(argv)
         words.do(words)
-        sys.stdout.flush()  # here, where a reader that left can be caught
+        print(end="", flush=True)  # here, where a reader that left can be caught
     except LotteryError as error:
         print(f"lth: {error}", file=sys.stderr)
         return 2
@@ -67,6 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def print_anywhere() -> None:
+    """Let what a terminal cannot show be written out, instead of ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,11 +162,10 @@ def _run(words: argparse.Namespace) -> None:
     from lth_utils.experiments.recording import record
     from lth_utils.experiments.runs import run
 
-    table = run(chosen, workers=words.workers)
     if words.record:  # before the table, whose reader may leave
         place = record(words.name, words.profile, words.workers, seeds=words.seeds)
         print(f"Recorded in {place}", file=sys.stderr)
-    _print(chosen.name, table, words.csv)
+    _print(chosen.name, run(chosen, workers=words.workers), words.csv)
 
 
 def _show(words: argparse.Namespace) -> None:

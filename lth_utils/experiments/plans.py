@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from lth_utils.errors import LotteryError, choose
 from lth_utils.seeds import check_seed
 from lth_utils.training.recipes import Recipe
-from lth_utils.words import ARMS, DATASETS, SCALINGS, SCOPES, check_network
+from lth_utils.words import ARMS, SCALINGS, SCOPES, check_images
 
 CHAINS = ("ticket", "continuing")  # each round starts from the one before
 
@@ -75,7 +75,8 @@ class Experiment:
         scaling: The input scaling.
 
     Raises:
-        LotteryError: If a word is unknown or a number out of range.
+        LotteryError: If a word is unknown or a number out of range, or the
+            network does not take the data set's images.
     """
 
     name: str
@@ -93,8 +94,7 @@ class Experiment:
     scaling: str = "standardize"
 
     def __post_init__(self) -> None:
-        check_network(self.network)
-        choose("data set", self.data, DATASETS)
+        check_images(self.network, self.data)
         choose("scaling", self.scaling, SCALINGS)
         choose("scope", self.pruning.scope, SCOPES)
         for arm in self.arms:

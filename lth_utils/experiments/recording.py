@@ -13,14 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lth_utils.experiments import records
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.plans import Plan, Study
-from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS, results_folder
+from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS
 from lth_utils.experiments.tables import thin
-from lth_utils.files.atomic import atomic_folder
+from lth_utils.files.atomic import Kind, atomic_folder, check_folder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_RECORD = Kind("record", records.is_record)
 
 
 def record(
@@ -43,11 +46,13 @@ def record(
         The record's folder.
 
     Raises:
-        LotteryError: As `run` does, or if the folder cannot be written.
+        LotteryError: As `run` does; or, before any training, if the folder
+            holds anything but an older record, or cannot be written.
     """
     from lth_utils.experiments.runs import run
 
     chosen = experiment(name, profile, seeds)
+    check_folder(_place(chosen, folder), _RECORD)
     command = (
         f"lth run {name} --profile {profile}"
         + (f" --seeds {seeds}" if seeds else "")
@@ -95,12 +100,16 @@ def write_record(
             file: hashlib.sha256(content).hexdigest() for file, content in files.items()
         },
     }
-    place = Path(folder or results_folder()) / plan.name / plan.profile
-    with atomic_folder(place) as temporary:
+    place = _place(plan, folder)
+    with atomic_folder(place, _RECORD) as temporary:
         for file, content in files.items():
             (temporary / file).write_bytes(content)
         (temporary / PROVENANCE).write_text(json.dumps(page, indent=1) + "\n", "utf-8")
     return place
+
+
+def _place(plan: Plan, folder: str | Path | None) -> Path:
+    return Path(folder or records.results_folder()) / plan.name / plan.profile
 
 
 def _tickets(plan: Plan) -> dict[str, bytes]:
@@ -133,7 +142,11 @@ def commit() -> str:
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+            ["git", "-C", str(here), *words],
+            capture_output=True,
+            check=True,
+            encoding="utf-8",
+            errors="replace",  # file names, of which none is needed
         ).stdout.strip()
 
     try:

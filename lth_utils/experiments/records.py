@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import EXPERIMENTS
+from lth_utils.files.atomic import holds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,18 @@ def is_recorded(name: str, profile: str) -> bool:
     return (results_folder() / name / profile).is_dir()
 
 
+def is_record(folder: Path) -> bool:
+    """Whether a folder holds a whole record, and nothing else."""
+    try:
+        digests = json.loads((folder / PROVENANCE).read_text("utf-8"))["sha256"]
+        return holds(folder, (PROVENANCE, *digests)) and all(
+            hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
+            for file, digest in digests.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
 def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     """Return a recorded run; nothing is trained.
 
@@ -43,7 +56,8 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
 
     Returns:
         The tidy table of `run`, thinned to the rows at early stop and at the
-        end, with whole curves at the densities that a figure shows.
+        end, with whole curves at the densities that a figure shows. The names
+        in the column `experiment` are text, such as "0.5".
         `.attrs["provenance"]` says how it was made.
 
     Raises:
@@ -52,7 +66,14 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     import pandas as pd
 
     provenance, content = _read(name, profile, TABLE)
-    table = pd.read_csv(io.StringIO(gzip.decompress(content).decode()))
+    text = io.StringIO(gzip.decompress(content).decode())
+    table = pd.read_csv(
+        text,
+        # Names are text, also 0.5 and NA, which pandas would take for numbers.
+        dtype={"experiment": str, "arm": str},
+        keep_default_na=False,
+        na_values={"loss": [""], "accuracy": [""]},
+    )
     table.attrs = {
         "data": provenance["data"],
         "profile": profile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -190,8 +191,8 @@ def check_workers(workers: int | None) -> int:
 
 def _progress(total: int, title: str) -> tqdm:
     # Plain text, also in a notebook: widget bars leave state in its file. While
-    # the book is built it would only be noise.
-    quiet = os.environ.get("LTH_BOOK") == "1"
+    # the book is built it would only be noise, and a closed error stream has none.
+    quiet = os.environ.get("LTH_BOOK") == "1" or sys.stderr is None
     return tqdm(total=total, desc=title, unit="training", disable=quiet)
 
 

@@ -69,6 +69,7 @@ class Worker:
             [sys.executable, "-m", "lth_utils.experiments.workers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=None if sys.stderr else subprocess.DEVNULL,  # ours may be closed
             text=True,
             env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
         )

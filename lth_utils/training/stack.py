@@ -19,6 +19,7 @@ from lth_utils.data.datasets import Dataset
 from lth_utils.errors import LotteryError
 from lth_utils.training.engines import Descent
 from lth_utils.training.mlp import linear_layers, mask_of
+from lth_utils.training.probe import check_match
 from lth_utils.training.recipes import Recipe
 
 _WARM_UP = 3  # steps on a side stream before a capture, as CUDA asks
@@ -34,17 +35,20 @@ class Stack:
         recipe: Their optimizer.
 
     Raises:
-        LotteryError: If the networks are no LeNets, or of several widths.
+        LotteryError: If the networks are no plain LeNets, are of several widths
+            or types, or do not match the data set.
     """
 
     def __init__(self, nets: Sequence[nn.Module], data: Dataset, recipe: Recipe):
         self.layers = [_layers(net) for net in nets]
         self.data = data
-        if len({tuple(la.weight.shape for la in row) for row in self.layers}) != 1:
+        forms = {tuple((p.shape, p.dtype) for p in net.parameters()) for net in nets}
+        if len(forms) != 1:
             raise LotteryError(
-                "These networks have different widths: expected LeNets of one shape"
-                " in a stack; train the others apart."
+                "These networks have different widths or types: expected LeNets of one"
+                " shape in a stack; train the others apart."
             )
+        check_match(nets[0], data)
         rows = [
             _row(t for la in row for t in (la.weight, la.bias)) for row in self.layers
         ]
@@ -161,8 +165,8 @@ def _layers(net: nn.Module) -> list[nn.Linear]:
     layers = linear_layers(net)
     if layers is None:
         raise LotteryError(
-            f"{type(net).__name__} cannot be stacked: expected a plain LeNet, with no"
-            " layer exchanged, frozen or hooked; train it alone."
+            f"{type(net).__name__} cannot be stacked: expected a plain LeNet of float32"
+            " or float64, with no layer exchanged, frozen or hooked; train it alone."
         )
     return layers
 

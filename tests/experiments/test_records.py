@@ -88,6 +88,15 @@ def test_a_record_of_fewer_seeds_says_so(folder):
     assert page["command"].endswith("--profile quick --seeds 1 --record")
 
 
+@pytest.mark.parametrize("word", ["1", "0.50", "none", "NA", "1e3"])
+def test_names_are_read_as_they_were_written(folder, tmp_path, monkeypatch, word):
+    study = lth.Study("tiny", "quick", (replace(TINY, name=word),))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": study})
+    lth.record(*WORDS, folder=tmp_path)
+    for column in ("experiment", "arm"):
+        assert set(lth.recorded(*WORDS)[column]) == set(lth.run(study)[column])
+
+
 def test_a_study_keeps_no_tickets():
     with pytest.raises(LotteryError, match=r"keeps no tickets\.npz: expected"):
         lth.recorded_tickets("lenet-width")
