@@ -25,7 +25,7 @@ HASH := $(shell { pwd -P; cat pyproject.toml requirements.lock; } | cksum | cut 
 READY := $(VENV)/ready-$(HASH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve clean colab release grade record bench lock
+.PHONY: help book test lint notebooks serve clean colab release grade record bench gpu pack lock
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -69,6 +69,12 @@ record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=len
 
 bench: $(READY) ## measure speed; RECORD=1 writes results/bench (half an hour)
 	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)
+
+gpu: ## check and measure on a GPU, 9 minutes; installs nothing, uses PYTHON
+	@$(PYTHON) benchmarks/gpu.py $(if $(OUT),--out "$(OUT)")
+
+pack: $(READY) ## pack MNIST, to bring it along to a GPU machine
+	@$(PY) benchmarks/gpu.py --pack
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	@test -n "$(UV)" || { echo "Install uv first: pip cannot write this file." >&2; exit 1; }

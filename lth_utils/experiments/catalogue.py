@@ -4,6 +4,7 @@ quick    the packaged digits, 1,000 iterations, 3 seeds: minutes on two cores
 laptop   the full data set, 4,000 iterations, 2,000 in the studies of appendix
          G: an hour and less
 paper    the paper's 50,000 iterations: hours
+gpu      the same, some of its arms, for a GPU: minutes (make gpu)
 """
 
 from collections.abc import Sequence
@@ -46,6 +47,12 @@ _LENET_PAPER = replace(
     recipe=Recipe(lr=1.2e-3, iterations=50_000, evaluate_every=100),
     control_rounds=(3, 7, 11, 15, 18, 20),
     controls={"reinit": 3, "oneshot-reinit": 3},
+)
+# Figure F4's arms.
+_LENET_GPU = replace(
+    _LENET_PAPER,
+    profile="gpu",
+    arms=("dense", "ticket", "oneshot", "oneshot-reinit", "reinit"),
 )
 
 # --- appendix F: inside the tickets -------------------------------------------
@@ -234,6 +241,7 @@ EXPERIMENTS = _by_name(
     _LENET_QUICK,
     _LENET_LAPTOP,
     _LENET_PAPER,
+    _LENET_GPU,
     _INITS_QUICK,
     _INITS_LAPTOP,
     _STRUCTURE_QUICK,

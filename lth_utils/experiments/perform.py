@@ -63,9 +63,10 @@ def perform(
 def _train(
     nets: Sequence[nn.Module], data: Dataset, jobs: Sequence[Job], device: torch.device
 ) -> list[Training]:
-    """Train the jobs' networks: together on a GPU, else one by one."""
+    """Train the jobs' networks: LeNets on a GPU together, others one by one."""
     recipe, keys = jobs[0].recipe, [(job.seed, job.round) for job in jobs]
-    if len(nets) == 1 or linear_layers(nets[0]) is None:
+    alone = len(nets) == 1
+    if linear_layers(nets[0]) is None or (alone and device.type == "cpu"):
         return [
             train(net, data, recipe, *key, device)
             for net, key in zip(nets, keys, strict=True)
@@ -73,6 +74,8 @@ def _train(
     try:
         return train_together(nets, data, recipe, keys, device)
     except torch.OutOfMemoryError:
+        if alone:
+            raise
         half = len(nets) // 2
         print(
             f"The GPU's memory is too small for {len(nets)} networks at once:"

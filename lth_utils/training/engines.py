@@ -171,26 +171,3 @@ class Descent:
             for parameter, value in zip(parameters, values, strict=True):
                 if parameter.dtype in _LOW:
                     parameter.copy_(value)
-
-
-def optimizer(
-    parameters: Iterable[Tensor], recipe: Recipe, capturable: bool = False
-) -> torch.optim.Optimizer:
-    """Return torch's own optimizer, as the recipe says: a GPU's graph asks for it.
-
-    Args:
-        parameters: What it moves.
-        recipe: Its kind and its rates.
-        capturable: Adam's count of steps lies on the GPU, as a graph needs.
-    """
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(
-            parameters, lr=recipe.lr, fused=True, capturable=capturable
-        )
-    return torch.optim.SGD(
-        parameters,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
