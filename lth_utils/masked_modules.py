@@ -11,8 +11,7 @@ buffer `weight_mask` for `weight`). The mask holds
 """
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -32,8 +31,7 @@ class Keeper:
     It also leads from the weight to its mask, for the optimizers' sake.
 
     Args:
-        module: Holds the weight and its mask; moved to a device or copied, it
-            makes a new keeper where one is needed.
+        module: Holds the weight and its mask.
         name: The weight's name in it.
     """
 
@@ -54,16 +52,18 @@ class Keeper:
 
 
 def _keeper(weight: Tensor) -> Keeper | None:
-    """Return a weight's keeper, if it has one."""
-    hooks = (weight._backward_hooks or {}).values()
-    return next((hook for hook in hooks if isinstance(hook, Keeper)), None)
+    """Return a weight's keeper, if it has one whose module still is there."""
+    for hook in (weight._backward_hooks or {}).values():
+        if isinstance(hook, Keeper) and hook.module() is not None:
+            return hook
+    return None
 
 
 def _after_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
     """Put back to 0 what an optimizer wrote into pruned weights.
 
-    With masked gradients most optimizers write nothing there; one that mixes
-    a matrix's entries (Muon), or was begun before the pruning, does.
+    Most write nothing where the gradient is 0; Muon, or momentum from before
+    the pruning, does.
     """
     for group in optimizer.param_groups:
         for weight in group["params"]:
@@ -103,10 +103,9 @@ class MaskedModule(nn.Module):
     def alive(self, name: str) -> Tensor:
         """Return the weight `name` with 0 for what is pruned."""
         weight: Tensor = getattr(self, name)
-        if isinstance(self, nn.Embedding | nn.EmbeddingBag) and self.sparse:
-            return weight  # its sparse gradient must reach it, and its keeper
-        if self.bare:
-            return weight
+        embeds = isinstance(self, nn.Embedding | nn.EmbeddingBag)
+        if self.bare or (embeds and self.sparse):
+            return weight  # whose sparse gradient must reach it, and its keeper
         return torch.where(self.mask_of(name), weight, 0)
 
     def begin(self, names: tuple[str, ...]) -> None:
@@ -287,20 +286,3 @@ def mask_module(module: Any, names: tuple[str, ...]) -> None:
     plain: Any = type(module)
     module.__class__ = _masked_class(plain)
     module.begin(names)
-
-
-@contextmanager
-def unmasked(modules: Iterable[MaskedModule]) -> Iterator[None]:
-    """Let masked modules read their weights bare: for an engine's own loop.
-
-    The engine promises that pruned weights are 0, and masks the gradients
-    itself, all in one call; that spares a pass over the weights each way.
-    """
-    modules = list(modules)
-    for module in modules:
-        module.__dict__["bare"] = True
-    try:
-        yield
-    finally:
-        for module in modules:
-            del module.__dict__["bare"]

@@ -5,7 +5,8 @@ masked (paper, section 2).
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from warnings import warn
 
 import torch
@@ -71,6 +72,7 @@ def _weights(module: nn.Module) -> tuple[str, ...]:
         name
         for name, weight in module._parameters.items()
         if weight is not None and weight.dim() > 1 and "weight" in name
+        if weight.is_floating_point() or weight.is_complex()
     )
 
 
@@ -125,6 +127,23 @@ def obey(net: nn.Module) -> None:
 
 def _masked_modules(net: nn.Module) -> list[MaskedModule]:
     return [module for module in net.modules() if isinstance(module, MaskedModule)]
+
+
+@contextmanager
+def unmasked(modules: Iterable[MaskedModule]) -> Iterator[None]:
+    """Let masked modules read their weights bare: for an engine's own loop.
+
+    The engine promises that pruned weights are 0, and masks the gradients
+    itself, all in one call; that spares a pass over the weights each way.
+    """
+    modules = list(modules)
+    for module in modules:
+        module.__dict__["bare"] = True
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.__dict__["bare"]
 
 
 def snapshot(net: nn.Module) -> State:

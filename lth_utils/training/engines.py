@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
-from lth_utils.masked_modules import MaskedModule, unmasked
+from lth_utils.masked_modules import MaskedModule
+from lth_utils.masking import unmasked
 from lth_utils.masks import weights_and_masks
 from lth_utils.training.probe import own_modes
 from lth_utils.training.recipes import Recipe
