@@ -3,7 +3,6 @@
     python book/run_notebooks.py                  those that need it
     python book/run_notebooks.py NAME             one, "notebooks/03-the-algorithm"
     python book/run_notebooks.py --profile laptop longer training
-    python book/run_notebooks.py --report         how long each one took
 
 A chapter is run again only when its text, the library, results/, the lock
 file or the profile changed. The tests and the book read the same copies.
@@ -14,7 +13,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "ext"))
 
 import executed  # noqa: E402
+from steps import step  # noqa: E402
 
 from lth_utils.cli import print_anywhere  # noqa: E402
 from lth_utils.errors import LotteryError, choose  # noqa: E402
@@ -60,12 +60,14 @@ def run_all(
     check_writable(root / "_build" / "executed")
     around = executed.surroundings(root)
     took = {}
+    print("Running the chapters that changed: 5 minutes on two cores if all did")
     for name in names:
         made = executed.digest(root, name, profile, around)
         if executed.stamp(root, name).get("digest") == made:
-            print(f"{name}: unchanged, not run again", flush=True)
+            print(f"  {name}: unchanged", flush=True)
         else:
-            took[name] = _run(root, name, profile, made)
+            with step(f"  {name}"):
+                took[name] = _run(root, name, profile, made)
     return took
 
 
@@ -83,20 +85,24 @@ def _check_parameters(root: Path, name: str) -> None:
 
 def _run(root: Path, name: str, profile: str, made: str) -> float:
     """Run one chapter; its copy appears whole, stamped, or not at all."""
-    print(f"{name}: running", flush=True)
     start = time.perf_counter()
     copy = executed.copy(root, name)
     # The copy's folder is the working folder: a file that a chapter writes
     # lands under _build, never among the sources.
     copy.parent.mkdir(parents=True, exist_ok=True)
-    with _environment(LTH_BOOK="1", LTH_RUNS=_runs(root)):
+    # A user's start-up files and kernels are not a part of the book.
+    with _environment(
+        LTH_BOOK="1",
+        LTH_RUNS=_runs(root),
+        IPYTHONDIR=str(root / "_build" / "ipython"),
+        JUPYTER_PREFER_ENV_PATH="1",
+    ):
         notebook = _execute(root, name, profile, copy.parent)
     seconds = round(time.perf_counter() - start, 1)
     stamp = {"digest": made, "profile": profile, "seconds": seconds}
     notebook.metadata[executed.KEY] = stamp
     with atomic_file(copy) as temporary:
         nbformat.write(notebook, temporary)
-    print(f"{name}: done in {executed.clock(seconds)}", flush=True)
     return seconds
 
 
@@ -156,35 +162,20 @@ def _environment(**variables: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def report(root: Path) -> str:
-    """Say how long each chapter took and, once it is built, where the book is."""
-    took: Mapping[str, float] = {
-        name: executed.stamp(root, name).get("seconds", 0.0)
-        for name in executed.chapters(root)
-    }
-    lines = [f"  {name:<32} {executed.clock(took[name]):>12}" for name in took]
-    lines += [f"  {'all chapters':<32} {executed.clock(sum(took.values())):>12}"]
-    page = root / "_build" / "html" / "index.html"
-    if page.is_file():
-        lines += [f"Open {page.as_uri()}"]
-    return "\n".join(["How long each chapter took when it was last run:", *lines])
-
-
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="which chapters")
     parser.add_argument("--profile", choices=PROFILES, default="quick")
-    parser.add_argument("--report", action="store_true", help="run nothing")
     options = parser.parse_args(argv)
     print_anywhere()
     try:
-        if options.report:
-            print(report(root))
-        else:
-            run_all(root, options.names, options.profile)
+        run_all(root, options.names, options.profile)
     except LotteryError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped: run it again to go on.", file=sys.stderr)
+        return 130
     return 0
 
 

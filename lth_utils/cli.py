@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import EXPERIMENTS, experiment
-from lth_utils.experiments.plans import PRUNING, Plan
+from lth_utils.experiments.plans import Plan
+from lth_utils.experiments.rates import PRUNING
 from lth_utils.words import DATASETS, NETWORKS
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
 
 
 def _chosen(words: argparse.Namespace) -> Plan:
-    arms = tuple(words.arms.split(",")) if words.arms else None
+    arms = words.arms.split(",") if words.arms is not None else None
     return experiment(words.name, words.profile, words.seeds, arms)
 
 
@@ -252,7 +253,7 @@ def _ladder(words: argparse.Namespace) -> None:
             f"The number of rounds is {words.rounds}: expected an integer of at"
             " least 0."
         )
-    from lth_utils.masks import masked
+    from lth_utils.masking import masked
     from lth_utils.models import network
     from lth_utils.pruning import densities
 

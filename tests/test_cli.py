@@ -120,6 +120,8 @@ MISTAKES = {
     "run conv2 --profile paper": "expected one of quick",
     "run lenet-mnist --arms tiket": "Did you mean 'ticket'",
     "run lenet-mnist --arms continued": "expected one of dense, ticket, oneshot",
+    "run lenet-mnist --arms dense,dense": "The arms name 'dense' twice",
+    "run lenet-mnist --arms=": "Unknown arm of lenet-mnist quick ''",
     "run lenet-mnist --seeds 0": "number of seeds is 0",
     "run lenet-mnist --seeds -2": "-2",
     "run lenet-mnist --seeds two": "invalid int value: 'two'",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lth_utils.errors import LotteryError
+from lth_utils.errors import LotteryError, choose
+from lth_utils.experiments.tables import one_experiment
 from lth_utils.words import ARMS
 
 if TYPE_CHECKING:
@@ -32,15 +33,28 @@ def by_seed(
         value: The column: "test", "iteration", "final_test" and so on.
 
     Raises:
-        LotteryError: If the table has no such trainings.
+        LotteryError: If the table has no such column or trainings, or holds
+            several experiments, or a training twice.
     """
+    for column in ("arm", "round", "seed", value):
+        choose("column of what lth.early_stop returns", column, map(str, stops))
+    one_experiment(stops, "A number a seed")
     at = 0 if arm == ARMS[0] else round
-    rows = stops[(stops["arm"] == arm) & (stops["round"] == at)]
+    mine = stops[stops["arm"] == arm]
+    rows = mine[mine["round"] == at].dropna(subset=value)
     if rows.empty:
+        rounds = ", ".join(str(found) for found in sorted(mine["round"].unique()))
+        trained = f" (of {arm!r}: {rounds})" if rounds else ""
         raise LotteryError(
-            f"The table has no training of arm {arm!r} at round {at}: expected one"
-            f" of its arms, {', '.join(stops['arm'].unique())}, at a round that it"
-            " was trained for."
+            f"The table has no training of arm {arm!r} at round {at} with a number in"
+            f" {value!r}: expected one of its arms,"
+            f" {', '.join(stops['arm'].unique())}, at a round that it was trained"
+            f" for{trained}."
+        )
+    if "control" in rows and rows.duplicated(["seed", "control"]).any():
+        raise LotteryError(
+            f"The table holds trainings of arm {arm!r} at round {at} twice: expected"
+            " one for each seed and control. Are two runs put together in it?"
         )
     return rows.groupby("seed")[value].mean()
 
@@ -56,9 +70,29 @@ def paired(
         other: The arm it is held against.
         round: The pruning round of both ("dense": round 0).
         value: The column; accuracies are fractions.
+
+    Returns:
+        A difference for each seed that both arms have.
+
+    Raises:
+        LotteryError: As `by_seed`, or if no seed is in both arms.
     """
-    first, second = (by_seed(stops, arm, round, value) for arm in (one, other))
+    first, second = _both(stops, one, other, round, value)
     return first - second
+
+
+def _both(
+    stops: pd.DataFrame, one: str, other: str, round: int, value: str
+) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Return two arms' numbers, for the seeds that both have."""
+    first, second = (by_seed(stops, arm, round, value) for arm in (one, other))
+    shared = first.index.intersection(second.index)
+    if shared.empty:
+        raise LotteryError(
+            f"The arms {one!r} and {other!r} share no seed at round {round}: expected"
+            " trainings of both with the same seed. Train what is missing."
+        )
+    return first[shared], second[shared]
 
 
 def interval(
@@ -74,10 +108,24 @@ def interval(
         values: One number a seed.
         level: The share of the means that lies inside, in (0, 1).
         seed: Of the draws.
+
+    Raises:
+        LotteryError: If there are fewer than two values, or one that is no
+            finite number, or the level is out of range.
     """
-    drawn = np.random.default_rng(seed).choice(
-        np.asarray(values), (_DRAWS, len(values))
-    )
+    found = np.asarray(values, dtype=float)
+    if found.ndim != 1 or len(found) < 2 or not np.isfinite(found).all():
+        raise LotteryError(
+            f"The values {found.tolist()} have no interval: expected a finite number"
+            " for each of two seeds or more. Choose one column, and drop the seeds"
+            " without a number."
+        )
+    if not 0 < level < 1:
+        raise LotteryError(
+            f"The level is {level!r}: expected a share above 0 and below 1, such as"
+            " 0.95."
+        )
+    drawn = np.random.default_rng(seed).choice(found, (_DRAWS, len(found)))
     tails = (50 * (1 - level), 50 * (1 + level))
     low, high = np.percentile(drawn.mean(axis=1), tails)
     return float(low), float(high)
@@ -88,11 +136,15 @@ def speedup(
 ) -> tuple[float, float]:
     """Say how many times sooner one arm's early stop comes than another's.
 
+    Only seeds that both arms have are compared.
+
     Returns:
         The ratio of the mean iterations, and the mean of the seeds' ratios.
         The second is the larger the noisier the iterations are: one seed that
         stops very early weighs as much as all others.
+
+    Raises:
+        LotteryError: As `paired`.
     """
-    fast = by_seed(stops, one, round, "iteration")
-    slow = by_seed(stops, other, round, "iteration")
+    fast, slow = _both(stops, one, other, round, "iteration")
     return float(slow.mean() / fast.mean()), float((slow / fast).mean())

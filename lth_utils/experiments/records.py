@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lth_utils.arguments import whole
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import EXPERIMENTS
 from lth_utils.files.atomic import holds
@@ -56,7 +57,8 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
 
     Returns:
         The tidy table of `run`, thinned to the rows at early stop and at the
-        end, with whole curves at the densities that a figure shows.
+        end, with whole curves at the densities that a figure shows. The names
+        in the column `experiment` are text, such as "0.5".
         `.attrs["provenance"]` says how it was made.
 
     Raises:
@@ -65,7 +67,14 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     import pandas as pd
 
     provenance, content = _read(name, profile, TABLE)
-    table = pd.read_csv(io.StringIO(gzip.decompress(content).decode()))
+    text = io.StringIO(gzip.decompress(content).decode())
+    table = pd.read_csv(
+        text,
+        # Names are text, also 0.5 and NA, which pandas would take for numbers.
+        dtype={"experiment": str, "arm": str},
+        keep_default_na=False,
+        na_values={"loss": [""], "accuracy": [""]},
+    )
     table.attrs = {
         "data": provenance["data"],
         "profile": profile,
@@ -96,11 +105,8 @@ def recorded_tickets(
 
     page, content = _read(name, profile, TICKETS)
     made = page["experiment"]
-    if round not in range(made["rounds"] + 1):
-        raise LotteryError(
-            f"The recorded run {name} {profile} has no tickets of round {round}:"
-            f" expected a round of 0 to {made['rounds']}."
-        )
+    what = f"The round of the recorded tickets of {name} {profile}"
+    round = whole(what, round, 0, made["rounds"])
     masks: dict[int, dict[str, torch.Tensor]] = {seed: {} for seed in made["seeds"]}
     with np.load(io.BytesIO(content)) as lives:
         for key, rounds in lives.items():

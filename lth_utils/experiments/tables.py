@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lth_utils.words import ARMS
+from lth_utils.errors import LotteryError
+from lth_utils.words import ARMS, SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,65 @@ COLUMNS = (
 TRAINING = ["experiment", "arm", "seed", "control", "round", "density"]
 
 
+def checked(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a tidy table, if it is one.
+
+    Raises:
+        LotteryError: If it has no rows, lacks a column, leaves a name empty, or
+            holds an evaluation twice, as two profiles of one experiment do when
+            they are put together.
+    """
+    missing = [c for c in COLUMNS if c not in getattr(table, "columns", ())]
+    if missing:
+        raise LotteryError(
+            f"The table has no column {', '.join(missing)}: expected"
+            f" {', '.join(COLUMNS)}, as lth.run and lth.recorded return them."
+        )
+    if table.empty:
+        raise LotteryError(
+            "The table has no rows: expected at least one training. Was it filtered"
+            " by a name that it does not hold? Names of experiments are text."
+        )
+    names = [*TRAINING, "iteration", "split"]
+    empty = [name for name in names if table[name].isna().any()]
+    if empty:
+        raise LotteryError(
+            f"The column {', '.join(empty)} is empty in some rows: expected each row"
+            " to say which training it belongs to."
+        )
+    twice = table[table.duplicated(names)]
+    if len(twice):
+        row = twice.iloc[0]
+        raise LotteryError(
+            f"The table holds {len(twice):,} evaluations twice, such as"
+            f" {row['experiment']}, {row['arm']}, seed {row['seed']}, round"
+            f" {row['round']}, iteration {row['iteration']}: expected each once. If"
+            " it is two runs put together, name them apart before: pd.concat([one"
+            '.assign(experiment="one"), other.assign(experiment="other")]).'
+        )
+    return table
+
+
+def one_experiment(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Return the table, if all its rows are of one experiment.
+
+    Args:
+        table: With or without a column `experiment`.
+        what: What needs that, for the message ("A comparison").
+
+    Raises:
+        LotteryError: If it holds several; names them.
+    """
+    parts = table["experiment"].unique().tolist() if "experiment" in table else []
+    if len(parts) > 1:
+        raise LotteryError(
+            f"{what} is of one experiment, and the table holds {len(parts)}:"
+            f" {', '.join(map(str, parts))}. Choose one, as in"
+            f' table[table["experiment"] == {parts[0]!r}].'
+        )
+    return table
+
+
 def early_stop(table: pd.DataFrame) -> pd.DataFrame:
     """Read each training's early stop, and its end, off a tidy table.
 
@@ -36,13 +96,29 @@ def early_stop(table: pd.DataFrame) -> pd.DataFrame:
         `iteration` (of least validation loss, the first on ties), `loss`
         (that validation loss), the accuracies there (`train`, `validation`,
         `test`), and those at the last iteration (`final_train`, `final_test`).
-        Accuracies are fractions.
+        Accuracies are fractions; NaN where the table holds none.
+
+    Raises:
+        LotteryError: If the table is no tidy one, or has a training without
+            any validation loss.
     """
-    points = table.pivot(
+    import pandas as pd
+
+    points = checked(table).pivot(
         index=[*TRAINING, "iteration"], columns="split", values=["loss", "accuracy"]
-    ).sort_index()
-    loss = points["loss", "validation"]
-    groups = loss.groupby(level=TRAINING, sort=False)
+    )
+    measured = pd.MultiIndex.from_product([["loss", "accuracy"], SPLITS])
+    points = points.reindex(columns=measured).sort_index()
+    groups = points["loss", "validation"].groupby(level=TRAINING, sort=False)
+    without = groups.count().eq(0)
+    if without.any():
+        training = without[without].index.to_frame().iloc[0]
+        raise LotteryError(
+            f"The table has no validation loss of {training['experiment']},"
+            f" {training['arm']}, seed {training['seed']}, round"
+            f" {training['round']}: expected rows of the split 'validation', which"
+            " decide where training would have stopped."
+        )
     stop = points.loc[groups.idxmin()]
     last = points.groupby(level=TRAINING, sort=False).tail(1)["accuracy"]
     rows = stop["accuracy"].assign(loss=stop["loss", "validation"]).reset_index()
@@ -57,12 +133,20 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise the trainings of each arm and density.
 
     Returns:
-        One row an experiment, arm and density, arms in the fixed order,
-        densities falling: experiment, arm, density, n (trainings), mean, min
-        and max of the test accuracy at early stop, early_stop (mean
-        iteration), and final (mean test accuracy at the last iteration).
+        One row an experiment, arm and density, arms in the fixed order and
+        arms of your own after them, densities falling: experiment, arm,
+        density, n (trainings with a test accuracy), mean, min and max of the
+        test accuracy at early stop, early_stop (mean iteration), and final
+        (mean test accuracy at the last iteration).
+
+    Raises:
+        LotteryError: As `early_stop`, or if there is no test accuracy.
     """
-    rows = early_stop(table)
+    rows = early_stop(table).dropna(subset="test")
+    if rows.empty:
+        raise LotteryError(
+            "The table has no test accuracy: expected rows of the split 'test'."
+        )
     grouped = rows.groupby(["experiment", "arm", "density"], sort=False)
     means = grouped.agg(
         n=("test", "size"),
@@ -72,8 +156,9 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         early_stop=("iteration", "mean"),
         final=("final_test", "mean"),
     ).reset_index()
-    parts = list(means["experiment"].unique())
-    part, arm = means["experiment"].map(parts.index), means["arm"].map(ARMS.index)
+    parts = list(table["experiment"].unique())
+    arms = [*ARMS, *means["arm"].unique()]
+    part, arm = means["experiment"].map(parts.index), means["arm"].map(arms.index)
     return (
         means.assign(part=part, order=arm)
         .sort_values(["part", "order", "density"], ascending=[True, True, False])

@@ -1,8 +1,9 @@
 """What a reader sees: plots, masks as pictures, sliders, glued numbers.
 
-`plots.py` draws tables in the style that `drawing.py` fixes, `images.py`
-masks; `explore.py` makes sliders of `frames.py`; `glue.py` hands a number
-from a chapter to the book's other pages.
+`plots.py` draws tables, of which `rows.py` chooses what is drawn, in the
+style that `drawing.py` fixes; `images.py` draws masks; `explore.py` makes
+sliders of `frames.py`; `glue.py` hands a number from a chapter to the book's
+other pages.
 """
 
 import lazy_loader

@@ -6,6 +6,7 @@ greatest value (as in the paper's figures).
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -146,6 +147,16 @@ def density_looks(densities: Iterable[float]) -> dict[str, Look]:
     return looks
 
 
+def part_looks(parts: Sequence[str]) -> dict[str, Look]:
+    """Give each experiment of a table a look; its name is the label."""
+    shades = colormaps["viridis"](np.linspace(0, 0.85, len(parts)))
+    styles = zip(parts, shades, cycle("osD^vP"), cycle(_DASHES), strict=False)
+    return {
+        part: Look(part, to_hex(shade), marker, dash)
+        for part, shade, marker, dash in styles
+    }
+
+
 def density_axis(axis: Axes, ticks: Sequence[float] = TICKS) -> None:
     """Weights remaining in percent, logarithmic, falling to the right."""
     axis.set_xscale("log")
@@ -184,9 +195,8 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.3g} %"
 
 
-def trainings(rows: pd.DataFrame) -> str:
-    """Say how many trainings stand behind each point: "n = 5"."""
-    each = ["arm", "density", "seed", "control"]
-    counts = rows[each].drop_duplicates().groupby(["arm", "density"]).size()
+def trainings(rows: pd.DataFrame, x: str, y: str, *keys: str) -> str:
+    """Say how many trainings stand behind each point of the lines: "n = 5"."""
+    counts = rows.dropna(subset=[y]).groupby([*keys, x]).size()
     least, most = counts.min(), counts.max()
     return f"n = {least}" if least == most else f"n = {least} to {most}"

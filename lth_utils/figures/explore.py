@@ -47,7 +47,7 @@ def explore(fn: Callable[[Any], Any], **values: Iterable[Any]) -> Any:
 
     Raises:
         LotteryError: If there is not exactly one list of at least one value,
-            or `fn` returns something else.
+            each of them once, or `fn` returns something else.
     """
     name, stops = _one_list(fn, values)
     widgets = None if os.environ.get("LTH_BOOK") == "1" else _widgets()
@@ -236,6 +236,13 @@ def _one_list(
         raise LotteryError(
             f"{name} is an empty list: expected at least one value, as in {example}."
         )
+    written = [repr(value) for value in stops]
+    for value in stops:
+        if written.count(repr(value)) > 1:  # as in most columns of a table
+            raise LotteryError(
+                f"{name} holds {_label(name, value)} more than once: expected each"
+                f" position once, as in {name}=sorted(set(values))."
+            )
     return name, stops
 
 

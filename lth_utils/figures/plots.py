@@ -4,11 +4,12 @@ Every function draws a tidy table (the columns of `lth_utils.experiments.tables`
 mask, and returns the matplotlib Figure, already closed, so that a notebook
 shows it once. An arm looks the same in all of them (`STYLE`; an arm of your
 own needs a `Look` there), and n, the number of trainings behind a point,
-stands in each panel's title.
+stands in each panel's title. Several experiments in one table, such as the
+parts of a study, are never averaged: each has a line of its own, or a
+`LotteryError` asks to choose one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,10 +18,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from lth_utils import words
 from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments.tables import early_stop
+from lth_utils.experiments.tables import checked, early_stop, one_experiment
 from lth_utils.figures import drawing
 from lth_utils.figures.drawing import STYLE, Look
 from lth_utils.figures.images import input_image, mask_image, unit_images
+from lth_utils.figures.rows import arms_of, measured, name_of, whole_curves
 
 __all__ = [
     "STYLE",
@@ -44,6 +46,8 @@ def accuracy_by_density(
 ) -> Figure:
     """Draw accuracy against the weights that remain (paper's figures 1, 4, 9).
 
+    Of a table of several experiments, one arm can be drawn: a line for each.
+
     Args:
         run: A tidy table.
         recorded: A second one, drawn in a panel of its own beside the first.
@@ -52,7 +56,8 @@ def accuracy_by_density(
         split: "train", "validation" or "test" ("train" or "test" if final).
 
     Raises:
-        LotteryError: For an unknown word, or an arm that no table holds.
+        LotteryError: For an unknown word, an arm that no table holds, several
+            arms of several experiments, or a table that is not tidy.
     """
     choose("moment", at, ("early-stop", "final"))
     splits = words.SPLITS if at == "early-stop" else ("train", "test")
@@ -69,14 +74,15 @@ def early_stop_by_density(
     """Draw the early-stop iteration against the weights that remain.
 
     That is the iteration of least validation loss (paper's figures 1, 4 and
-    9); a handful of trainings gives a noisy line.
+    9); a handful of trainings gives a noisy line. Of a table of several
+    experiments, one arm can be drawn: a line for each.
 
     Args:
         table: A tidy table.
         arms: Which arms beside the dense one; else all that the table holds.
 
     Raises:
-        LotteryError: For an unknown arm, or one that the table does not hold.
+        LotteryError: As `accuracy_by_density`.
     """
     return _by_density([table], "iteration", "early-stop iteration", arms)
 
@@ -94,19 +100,22 @@ def curves(
     validation loss a dot marks the least mean.
 
     Args:
-        table: A tidy table that holds whole trainings at the rounds asked for.
+        table: A tidy table of one experiment that holds whole trainings at the
+            rounds asked for.
         value: "accuracy" or "loss".
         split: "train", "validation" or "test".
         rounds: Which rounds; else all whose curves the table holds whole.
         arms: Which arms beside the dense one.
 
     Raises:
-        LotteryError: For an unknown word, or a round without a whole curve.
+        LotteryError: For an unknown word, a round without a whole curve, or a
+            table of several experiments or that is not tidy.
     """
     choose("value", value, ("accuracy", "loss"))
     choose("split", split, words.SPLITS)
-    chosen = _arms([table], arms)
-    rows = _whole(table[table["split"] == split], chosen, rounds)
+    one_experiment(checked(table), "A figure of curves")
+    chosen = arms_of([table], arms) or ["dense"]
+    rows = whole_curves(measured(table[table["split"] == split], value), chosen, rounds)
     looks = drawing.density_looks(rows["density"])
     unit = " (%)" if value == "accuracy" else ""
     with drawing.canvas(len(chosen), sharey=True) as (figure, axes):
@@ -115,11 +124,12 @@ def curves(
             drawing.lines(axis, mine, "iteration", value, looks, "remaining")
             if (value, split) == ("loss", "validation"):
                 _mark_least(axis, mine, looks)
-            axis.set_title(f"{STYLE[arm].label}, {drawing.trainings(mine)}")
+            n = drawing.trainings(mine, "iteration", value, "remaining")
+            axis.set_title(f"{STYLE[arm].label}, {n}")
             axis.set_ylabel(f"{split} {value}{unit}")
             axis.xaxis.set_major_locator(MaxNLocator(5))
         _zoom(axes[0], rows, value)
-        figure.suptitle(_name(table), fontsize="medium")
+        figure.suptitle(name_of(table), fontsize="medium")
         used = [look for label, look in looks.items() if label in set(rows.remaining)]
         drawing.legend(figure, used, f"weights remaining ({drawing.BAND})")
     return figure
@@ -145,27 +155,31 @@ def over_density(
         log: Whether the vertical axis is logarithmic.
 
     Raises:
-        LotteryError: For a word in `how` without a look.
+        LotteryError: For a word in `how` without a look, a column that is
+            missing or empty, or a line of several experiments.
     """
-    for how in table["how"].unique():
-        choose("line", how, looks)
-    rows = table.assign(percent=100 * table["density"])
+    for column in ("how", "density", value):
+        choose("column of this table", column, map(str, table))
+    for how, mine in table.groupby("how"):
+        choose("line", str(how), looks)
+        one_experiment(mine, f"The line {how!r}")
+    rows = measured(table.assign(percent=100 * table["density"]), value)
     named = {how: look._replace(label=how) for how, look in looks.items()}
-    n = rows.groupby(["how", "density"]).size().max()
+    n = drawing.trainings(rows, "density", value, "how")
     with drawing.canvas(1) as (figure, (axis,)):
         drawing.lines(axis, rows, "percent", value, named, "how")
         # Where there is room, every density that was measured has its tick.
-        measured = sorted(rows["percent"].unique())
-        ticks = measured if len(measured) < 9 else drawing.TICKS
-        drawing.density_axis(axis, ticks)
+        there = sorted(rows["percent"].unique())
+        drawing.density_axis(axis, there if len(there) < 9 else drawing.TICKS)
         axis.set_ylabel(label)
         if log:
             axis.set_yscale("log")
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.yaxis.set_minor_locator(NullLocator())
             axis.yaxis.set_major_formatter("{x:g}")
-        axis.set_title(f"{title}, n = {n}" if n > 1 else title)
-        drawing.legend(figure, named.values(), drawing.BAND if n > 1 else "")
+        repeated = n != "n = 1"
+        axis.set_title(f"{title}, {n}" if repeated else title)
+        drawing.legend(figure, named.values(), drawing.BAND if repeated else "")
     return figure
 
 
@@ -173,72 +187,66 @@ def _by_density(
     tables: list[pd.DataFrame], column: str, label: str, arms: Iterable[str] | None
 ) -> Figure:
     """One panel a table, all in the same style, and under them one legend."""
-    chosen = _arms(tables, arms)
-    looks = {arm: STYLE[arm] for arm in ("dense", *chosen)}
+    # Names that a CSV gave back as numbers are drawn as names.
+    tables = [checked(t).assign(experiment=t["experiment"].map(str)) for t in tables]
+    chosen = arms_of(tables, arms)
+    key, looks, title = _looks(tables, chosen)
+    drawn: set[str] = set()
     with drawing.canvas(len(tables)) as (figure, axes):
         for axis, table in zip(axes, tables, strict=True):
-            stops = early_stop(table[table["arm"].isin(looks)])
+            mine = table[table["arm"].isin(["dense", *chosen])]
+            stops = measured(early_stop(mine), column)
             if column != "iteration":
                 stops = stops.assign(**{column: 100 * stops[column]})
-            _draw_arms(axis, stops, column, looks)
-            axis.set_title(f"{_name(table)}, {drawing.trainings(stops)}")
+            _draw_lines(axis, stops, column, looks, key)
+            n = drawing.trainings(stops, "density", column, "experiment", "arm")
+            axis.set_title(f"{name_of(table)}, {n}")
             axis.set_ylabel("")
+            drawn |= set(stops[key])
         axes[0].set_ylabel(label)
-        drawing.legend(figure, looks.values(), drawing.BAND)
+        used = [look for word, look in looks.items() if word in drawn]
+        drawing.legend(figure, used, title)
     return figure
 
 
-def _draw_arms(
-    axis: Axes, stops: pd.DataFrame, column: str, looks: dict[str, Look]
+def _looks(
+    tables: list[pd.DataFrame], chosen: list[str]
+) -> tuple[str, dict[str, Look], str]:
+    """Return what has a line (arms, or experiments), its looks, the legend's title."""
+    parts = list(pd.concat([table["experiment"] for table in tables]).unique())
+    if all(table["experiment"].nunique() == 1 for table in tables):
+        return "arm", {arm: STYLE[arm] for arm in ("dense", *chosen)}, drawing.BAND
+    if len(chosen) > 1:
+        raise LotteryError(
+            f"The table holds {len(parts)} experiments ({', '.join(parts)}) and"
+            f" {len(chosen)} arms beside the dense one ({', '.join(chosen)}): expected"
+            f" one of the two. Choose an arm, as in arms=[{chosen[0]!r}], or an"
+            f' experiment, as in table[table["experiment"] == {parts[0]!r}].'
+        )
+    about = f"{STYLE[chosen[0]].label}; dashed: dense" if chosen else "dense"
+    looks = drawing.part_looks(parts)
+    return "experiment", looks, f"by experiment: {about}\n{drawing.BAND}"
+
+
+def _draw_lines(
+    axis: Axes, stops: pd.DataFrame, column: str, looks: dict[str, Look], key: str
 ) -> None:
-    """Draw lines over density; the dense network is a level to compare with."""
+    """Draw lines over density; a dense network is a level to compare with."""
     dense = stops[stops["arm"] == "dense"]
-    if len(dense):
-        look = looks["dense"]
-        dash = (0, look.dash)
-        axis.axhline(dense[column].mean(), color=look.colour, ls=dash, lw=1.2)
+    for part, level in dense.groupby("experiment")[column].mean().items():
+        look = looks[str(part) if key == "experiment" else "dense"]
+        axis.axhline(level, color=look.colour, ls=(0, STYLE["dense"].dash), lw=1.2)
     # A line starts at the dense network only where the arm has a first round:
     # no segment over densities at which nobody trained.
-    first = stops.loc[stops["round"] == 1, "arm"].unique()
-    starts = [dense.assign(arm=arm) for arm in first]
-    rows = pd.concat([stops[stops["arm"] != "dense"], *starts], ignore_index=True)
+    first = stops.loc[stops["round"] == 1, ["experiment", "arm"]].drop_duplicates()
+    starts = dense.drop(columns="arm").merge(first, on="experiment")
+    rows = pd.concat([stops[stops["arm"] != "dense"], starts], ignore_index=True)
     rows = rows.assign(percent=100 * rows["density"])
-    drawing.lines(axis, rows, "percent", column, looks, "arm")
+    if len(rows):
+        drawing.lines(axis, rows, "percent", column, looks, key)
+    else:
+        axis.set_xlim(1, 110)  # a level alone has no densities of its own
     drawing.density_axis(axis)
-
-
-def _arms(tables: list[pd.DataFrame], arms: Iterable[str] | None) -> list[str]:
-    """Check the arms to draw beside the dense one, or find all there are."""
-    held = {arm for table in tables for arm in table["arm"].unique()}
-    there = [arm for arm in STYLE if arm in held and arm != "dense"]
-    if arms is None:
-        return there
-    named = [arms] if isinstance(arms, str) else arms
-    chosen = [choose("arm", arm, STYLE) for arm in named if arm != "dense"]
-    for arm in chosen:
-        choose("arm of this table", arm, there)
-    return chosen
-
-
-def _whole(
-    rows: pd.DataFrame, arms: list[str], rounds: Sequence[int] | None
-) -> pd.DataFrame:
-    """Keep whole curves; a record thins others to early stop and the end."""
-    rows = rows[rows["arm"].isin(["dense", *arms])]
-    training = ["arm", "round", "seed", "control"]
-    points = rows.groupby(training)["iteration"].transform("size")
-    rows = rows[points > 2]
-    kept = sorted(int(number) for number in rows["round"].unique())
-    for arm, number in product(arms, rounds or ()):
-        mine = rows["arm"].isin(["dense", arm]) & (rows["round"] == number)
-        if not mine.any():
-            raise LotteryError(
-                f"No whole curve of arm {arm!r} at round {number}: this table"
-                f" keeps whole curves at rounds {', '.join(map(str, kept))}."
-            )
-    rows = rows[rows["round"].isin(rounds or kept)]
-    remaining = rows["density"].map(drawing.percent)
-    return rows.assign(remaining=remaining, accuracy=100 * rows["accuracy"])
 
 
 def _mark_least(axis: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
@@ -256,11 +264,3 @@ def _zoom(axis: Axes, rows: pd.DataFrame, value: str) -> None:
     least, most = later.min(), later.max()
     room = 0.03 * (most - least)
     axis.set_ylim(least - room, most + room)
-
-
-def _name(table: pd.DataFrame) -> str:
-    """Say which run a panel shows: "recorded laptop run (mnist)"."""
-    made = "recorded" if "provenance" in table.attrs else "live"
-    if "profile" not in table.attrs:
-        return f"{made} run"
-    return f"{made} {table.attrs['profile']} run ({table.attrs['data']})"

@@ -40,7 +40,7 @@ class _Cache(FunctionCache):
             super().save_overload(*code)
 
 
-def compiled(loop: Callable[..., None]) -> Any:
+def compiled(loop: Callable[..., Any]) -> Any:
     """Return the loop, to be compiled when it is first called."""
     fast: Any = njit(
         nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}

@@ -129,12 +129,16 @@ def shut(delta: Array, signal: Array) -> None:
 
 
 @compiled
-def blame(scores: Array, labels: Array, share: Any) -> None:
+def blame(scores: Array, labels: Array, share: Any) -> bool:
     """Turn scores into the gradient of the mean cross-entropy, in place.
 
     Softmax minus one-hot, times `share` (1 / N); 0 in the lanes beyond N.
+
+    Returns:
+        Whether every label is the number of a class; others are left out, for
+        they would write outside of the scores.
     """
-    classes = scores.shape[1]
+    classes, known = scores.shape[1], True
     for n in range(scores.shape[0] * LANES):
         t, lane = n // LANES, n % LANES
         if n >= labels.size:
@@ -151,7 +155,11 @@ def blame(scores: Array, labels: Array, share: Any) -> None:
         factor = share / total
         for c in range(classes):
             scores[t, c, lane] *= factor
-        scores[t, labels[n], lane] -= share
+        if 0 <= labels[n] < classes:
+            scores[t, labels[n], lane] -= share
+        else:
+            known = False
+    return known
 
 
 @compiled

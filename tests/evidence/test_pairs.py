@@ -61,3 +61,72 @@ def test_an_interval_covers_about_as_often_as_it_says():
 def test_an_arm_that_is_not_there():
     with pytest.raises(lth.LotteryError, match=r"no training of arm 'random'.*reinit"):
         lth.paired(STOPS, "ticket", "random", 7)
+
+
+# Tables that hold more, or less, than one experiment's trainings
+
+
+def test_only_seeds_that_both_arms_have_are_compared():
+    fewer = STOPS[(STOPS["arm"] != "reinit") | (STOPS["seed"] == 1)]
+    assert lth.paired(fewer, "ticket", "reinit", 7).to_dict() == pytest.approx(
+        {1: 0.03}
+    )
+    # The seed that only the ticket has is in neither mean.
+    assert lth.speedup(fewer, "ticket", "reinit", 7) == (2, 2)
+    alone = fewer.assign(seed=fewer["seed"].where(fewer["arm"] != "reinit", 9))
+    with pytest.raises(lth.LotteryError, match="'ticket' and 'reinit' share no seed"):
+        lth.paired(alone, "ticket", "reinit", 7)
+
+
+def test_a_training_without_a_number_is_no_number():
+    lost = STOPS.copy()
+    lost.loc[lost["arm"].eq("ticket") & lost["seed"].eq(0), "test"] = np.nan
+    assert lth.by_seed(lost, "ticket", 7).to_dict() == {1: 0.96}
+    assert len(lth.paired(lost, "ticket", "dense", 7)) == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda stops: lth.by_seed(stops, "ticket", 7),
+        lambda stops: lth.paired(stops, "ticket", "dense", 7),
+        lambda stops: lth.speedup(stops, "ticket", "dense", 7),
+    ],
+)
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (
+            lambda t: pd.concat([t.assign(experiment=name) for name in ("0.5", "2")]),
+            r"one experiment, and the table holds 2: 0.5, 2. Choose one, .* == '0.5'\]",
+        ),
+        (
+            lambda t: pd.concat([t, t.assign(test=0)]),
+            "'(ticket|dense)' at round . twice",
+        ),
+        (lambda t: t.drop(columns="seed"), "lth.early_stop returns 'seed'"),
+        (lambda t: t.iloc[:0], "no training of arm"),
+    ],
+)
+def test_several_runs_in_one_table_are_never_averaged(ask, spoil, sentence):
+    with pytest.raises(lth.LotteryError, match=sentence):
+        ask(spoil(STOPS))
+
+
+def test_another_round_or_column_is_one_sentence():
+    with pytest.raises(lth.LotteryError, match=r"round 8 .* \(of 'ticket': 7\)"):
+        lth.by_seed(STOPS, "ticket", 8)
+    with pytest.raises(lth.LotteryError, match=r"'tset': .* Did you mean 'test'"):
+        lth.by_seed(STOPS, "ticket", 7, "tset")
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [0.5, np.nan], [[1.0, 2.0], [3.0, 4.0]]])
+def test_what_has_no_interval_is_one_sentence(values):
+    with pytest.raises(lth.LotteryError, match="have no interval: expected a finite"):
+        lth.interval(values)
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, -0.5])
+def test_a_level_is_a_share(level):
+    with pytest.raises(lth.LotteryError, match=r"level is .* such as 0.95"):
+        lth.interval(pd.Series([1.0, 2.0]), level)

@@ -75,9 +75,9 @@ def test_round_0_is_the_dense_network(folder):
     assert about == [(1, "dense")] * len(TINY.seeds)
 
 
-@pytest.mark.parametrize("round", [3, -1])
+@pytest.mark.parametrize("round", [3, -1, True, 2.0])
 def test_a_round_that_is_not_there_is_a_sentence(folder, round):
-    with pytest.raises(LotteryError, match="expected a round of 0 to 2"):
+    with pytest.raises(LotteryError, match="expected an integer from 0 to 2"):
         lth.recorded_tickets(*WORDS, round)
 
 
@@ -86,6 +86,15 @@ def test_a_record_of_fewer_seeds_says_so(folder):
     assert page["experiment"]["seeds"] == [0]
     assert set(lth.recorded(*WORDS)["seed"]) == {0}
     assert page["command"].endswith("--profile quick --seeds 1 --record")
+
+
+@pytest.mark.parametrize("word", ["1", "0.50", "none", "NA", "1e3"])
+def test_names_are_read_as_they_were_written(folder, tmp_path, monkeypatch, word):
+    study = lth.Study("tiny", "quick", (replace(TINY, name=word),))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": study})
+    lth.record(*WORDS, folder=tmp_path)
+    for column in ("experiment", "arm"):
+        assert set(lth.recorded(*WORDS)[column]) == set(lth.run(study)[column])
 
 
 def test_a_study_keeps_no_tickets():

@@ -13,6 +13,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -396,6 +397,19 @@ def test_mistaken_arguments(runs, monkeypatch):
         "Unknown arm with kept weights": lambda: lth.trained(TINY, arm="reinit"),
         "Unknown data set 'cifar'": lambda: replace(TINY, data="cifar"),
         "Unknown arm 'tickets'": lambda: replace(TINY, arms=("tickets",)),
+        "The arms are 'ticket'": lambda: lth.run("lenet-mnist", arms="ticket"),
+        "The arms are none": lambda: lth.run("lenet-mnist", arms=[]),
+        "The arms name 'ticket' twice": lambda: lth.run(TINY, arms=["ticket"] * 2),
+        "Unknown arm of tiny quick 'resample'": lambda: lth.run(
+            TINY, arms=["resample"]
+        ),
+        "number of workers is 1.0": lambda: lth.run(TINY, workers=1.0),
+        "Round 52 of 60 would": lambda: lth.run(replace(TINY, rounds=60)),
+        "Round 52 of 61 would": lambda: lth.ticket(replace(TINY, rounds=61), round=1),
+        "Round 1 of 3 would": lambda: lth.run(replace(TINY, pruning=lth.Pruning())),
+        "for 'conv', but this": lambda: lth.run(
+            replace(TINY, pruning=lth.Pruning(conv=0.2, fc=0.2))
+        ),
     }
     for sentence, call in cases.items():
         with pytest.raises(LotteryError, match=sentence):
@@ -406,9 +420,42 @@ def test_a_diverging_worker_says_so(runs):
     wild = replace(
         TINY, recipe=Recipe(optimizer="sgd", lr=1e8, iterations=20), arms=("dense",)
     )
-    with pytest.raises(LotteryError, match="Training diverged"):
+    where = r"dense of lenet, seed 0, round 0\. Finished rounds are kept"
+    with pytest.raises(LotteryError, match=f"Training diverged.*{where}"):
         lth.run(wild, workers=1)
     assert not runs.exists() or contents(runs) == {}
+
+
+def test_what_fails_later_costs_nothing_that_is_finished(runs, monkeypatch):
+    dense = replace(TINY, arms=("dense",))
+    wild = replace(
+        dense, name="wild", recipe=Recipe(optimizer="sgd", lr=1e8, iterations=20)
+    )
+    with pytest.raises(LotteryError, match="Training diverged"):
+        lth.run(lth.Study("both", "quick", (dense, wild)), workers=1)
+    assert len(contents(runs)) == 1
+    monkeypatch.setattr("lth_utils.experiments.runs.work", None)  # training would fail
+    assert len(lth.run(dense)) == 6
+
+
+def test_after_ctrl_c_what_is_finished_is_kept(undisturbed, tmp_path):
+    process = start(tmp_path)
+    while not contents(tmp_path) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert "KeyboardInterrupt" in errors
+    kept, expected = contents(tmp_path), contents(undisturbed[0])
+    assert 0 < len(kept) < len(expected)
+    assert kept.items() <= expected.items()
+
+
+def test_seeds_and_arms_narrow_an_experiment_of_ones_own(undisturbed, monkeypatch):
+    use(monkeypatch, undisturbed[0])
+    two = replace(TINY, seeds=(0, 1))
+    table = lth.run(two, seeds=np.int64(1), arms=["dense", "reinit"])
+    assert set(table["seed"]) == {0}
+    assert list(table["arm"].unique()) == ["dense", "reinit"]
 
 
 def test_a_dying_worker_says_so(runs, monkeypatch):

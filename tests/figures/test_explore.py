@@ -193,6 +193,8 @@ def test_figures_are_closed():
         (lambda: explore(line), "exactly one named list of values, and got none"),
         (lambda: explore(line, density=[1], round=[1]), "and got density, round"),
         (lambda: explore(line, density=[]), "density is an empty list"),
+        (lambda: explore(line, density=[1, 0.5, 1]), "holds 100 % more than once"),
+        (lambda: explore(line, part=["2", "2"]), r"=sorted\(set\(values\)\)"),
         (
             lambda: explore(line, density=0.5),
             "density is of type float: expected a list",

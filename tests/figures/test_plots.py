@@ -121,7 +121,7 @@ def test_a_live_run_stands_beside_the_record(run):
     record.attrs = {"profile": "laptop", "data": "mnist", "provenance": {}}
     figure = plots.accuracy_by_density(run, record)
     assert [axis.get_title() for axis in figure.axes] == [
-        "live run, n = 3",
+        "toy, n = 3",
         "recorded laptop run (mnist), n = 3",
     ]
     shown = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -133,7 +133,7 @@ def test_a_live_run_stands_beside_the_record(run):
 def test_repeats_of_a_control_are_counted(run):
     more = pd.concat([run, pd.DataFrame(training("reinit", 0, 1, 7))])
     title = plots.accuracy_by_density(more).axes[0].get_title()
-    assert title == "live run, n = 3 to 4"
+    assert title == "toy, n = 3 to 4"
 
 
 def test_an_arm_of_ones_own_is_drawn_in_its_look(run, monkeypatch):
@@ -195,6 +195,151 @@ def test_masks_are_pictured():
     assert np.array_equal(pixels, [[0, 2], [0, 1]])
 
 
+# Several experiments in one table
+
+
+@pytest.fixture(scope="module")
+def study(run) -> pd.DataFrame:
+    """The same trainings as two experiments: the second is a point better."""
+    better = run.assign(accuracy=run["accuracy"] + 0.01, experiment="0.5")
+    return pd.concat([run.assign(experiment="2"), better], ignore_index=True)
+
+
+def lines_of(axis) -> dict[str, tuple[list[float], list[float]]]:
+    """The lines over density in an axis, by colour; without level lines."""
+    return {
+        line.get_color(): (list(line.get_xdata()), list(line.get_ydata()))
+        for line in axis.lines
+        if len(line.get_xdata()) > 2
+    }
+
+
+def legend_of(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize(
+    ("draw", "apart"),
+    [(plots.accuracy_by_density, 1), (plots.early_stop_by_density, 0)],
+)
+def test_each_part_of_a_study_has_a_line_that_the_legend_names(study, draw, apart):
+    figure = draw(study, arms=["ticket"])
+    (axis,) = figure.axes
+    assert legend_of(figure) == ["2", "0.5"]
+    handles = figure.legends[0].get_lines()
+    first, second = (lines_of(axis)[handle.get_color()] for handle in handles)
+    assert first[0] == second[0]
+    assert np.allclose(np.subtract(second[1], first[1]), apart)
+    assert axis.get_title() == "2 experiments, n = 3"
+    assert (
+        "ticket (iterative); dashed: dense" in figure.legends[0].get_title().get_text()
+    )
+
+
+def test_each_part_has_its_own_dense_level(study):
+    axis = plots.accuracy_by_density(study, arms=["ticket"]).axes[0]
+    levels = [line.get_ydata()[0] for line in axis.lines if len(line.get_xdata()) == 2]
+    assert np.isclose(levels[0] - levels[1], 1)  # by name: 0.5, then 2
+
+
+def test_parts_keep_their_looks_from_panel_to_panel(study):
+    two = study[study["experiment"] == "0.5"]
+    figure = plots.accuracy_by_density(study, two, arms="ticket")
+    left, right = (lines_of(axis) for axis in figure.axes)
+    assert set(right) < set(left)
+    assert legend_of(figure) == ["2", "0.5"]
+
+
+def test_names_that_came_back_as_numbers_are_drawn_as_names(study):
+    numbers = study.assign(experiment=study["experiment"].astype(float))
+    figure = plots.accuracy_by_density(numbers, arms=["ticket"])
+    assert legend_of(figure) == ["2.0", "0.5"]
+
+
+def test_two_tables_of_one_experiment_each_are_drawn_as_ever(run):
+    other = run.assign(experiment="other")
+    figure = plots.accuracy_by_density(run, other)
+    arms = ("dense", "ticket", "reinit", "random")
+    assert legend_of(figure) == [plots.STYLE[arm].label for arm in arms]
+
+
+@pytest.mark.parametrize(
+    ("draw", "sentence"),
+    [
+        (plots.accuracy_by_density, r"2 experiments \(2, 0.5\) and 3 arms .*Choose"),
+        (plots.early_stop_by_density, "Choose an arm, as in arms="),
+        (plots.curves, "A figure of curves is of one experiment.*2: 2, 0.5. Choose"),
+    ],
+)
+def test_what_cannot_be_told_apart_is_not_drawn(study, draw, sentence):
+    with pytest.raises(LotteryError, match=sentence):
+        draw(study)
+
+
+@pytest.mark.parametrize(
+    "draw", [plots.accuracy_by_density, plots.early_stop_by_density, plots.curves]
+)
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda t: pd.concat([t, t.assign(loss=1.0)]), r"evaluations twice.*assign\("),
+        (lambda t: t.iloc[:0], "has no rows"),
+        (lambda t: t[t["experiment"] == 2], "has no rows.*are text"),
+        (lambda t: t.drop(columns="control"), "no column control: expected experiment"),
+        (lambda t: pd.concat([t, t.drop(columns="arm")]), "column arm is empty"),
+        (lambda t: t.replace({"arm": {"ticket": "mine"}}), "'mine', which has no look"),
+    ],
+)
+def test_what_is_no_tidy_table_is_one_sentence(run, draw, spoil, sentence):
+    arms = {"arms": None} if draw is plots.curves else {}
+    with pytest.raises(LotteryError, match=sentence):
+        draw(spoil(run), **arms)
+
+
+def test_n_counts_what_is_drawn(run):
+    lost = run.copy()
+    diverged = (lost["arm"] == "reinit") & (lost["seed"] == 2)
+    lost.loc[diverged, "accuracy"] = np.nan
+    axis = plots.accuracy_by_density(lost, arms=["reinit"]).axes[0]
+    assert axis.get_title() == "toy, n = 2 to 3"
+    axis = plots.early_stop_by_density(lost, arms=["reinit"]).axes[0]
+    assert axis.get_title() == "toy, n = 3"
+    axis = plots.curves(lost, arms=["reinit"]).axes[0]
+    assert axis.get_title() == "reinit, n = 2 to 3"
+    fewer = run[~diverged]
+    axis = plots.accuracy_by_density(fewer, arms=["reinit"]).axes[0]
+    assert axis.get_title() == "toy, n = 2 to 3"
+
+
+@pytest.mark.parametrize("draw", [plots.accuracy_by_density, plots.curves])
+def test_without_a_number_nothing_is_drawn(run, draw):
+    untested = run[run["split"] != "test"]
+    with pytest.raises(LotteryError, match=r"no number to draw in '(test|accuracy)'"):
+        draw(untested)
+
+
+def test_the_dense_network_alone_is_a_level_and_a_curve(run):
+    dense = run[run["arm"] == "dense"]
+    figure = plots.accuracy_by_density(dense)
+    assert legend_of(figure) == ["dense"]
+    assert figure.axes[0].get_xlim() == (110, 1)
+    figure = plots.curves(run, arms=["dense"])
+    assert figure.axes[0].get_title() == "dense, n = 3"
+    with pytest.raises(LotteryError, match="expected one of dense"):
+        plots.curves(dense)
+
+
+def test_the_legend_names_only_what_is_drawn(run):
+    alone = run[run["arm"] == "ticket"]
+    assert legend_of(plots.accuracy_by_density(alone)) == ["ticket (iterative)"]
+
+
+def test_an_arm_without_a_whole_curve_has_no_panel(run):
+    thinned = run[run["iteration"].isin([400, 600]) | (run["arm"] == "dense")]
+    with pytest.raises(LotteryError, match=r"of arm 'ticket': this table .* rounds 0"):
+        plots.curves(thinned)
+
+
 def measured(**lines: list[float]) -> pd.DataFrame:
     """What a chapter measured itself: two repeats at 100 and 10 %."""
     rows = [
@@ -219,6 +364,21 @@ def test_what_a_chapter_measured_is_drawn_over_the_density():
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["csr", "dense"]
     assert "min to max" in legend.get_title().get_text()
+
+
+def test_a_line_of_several_experiments_is_refused():
+    looks = {"csr": plots.STYLE["oneshot"]}
+    both = measured(csr=[20, 3]).assign(experiment=["a", "b", "a", "b"])
+    with pytest.raises(LotteryError, match="The line 'csr' is of one experiment"):
+        plots.over_density(both, "kB", "size", looks)
+
+
+def test_n_of_ones_own_measurements_counts_what_is_drawn():
+    looks = {"csr": plots.STYLE["oneshot"]}
+    table = measured(csr=[20, 3])
+    table.loc[0, "kB"] = np.nan
+    figure = plots.over_density(table, "kB", "size", looks, title="lenet")
+    assert figure.axes[0].get_title() == "lenet, n = 1 to 2"
 
 
 def test_a_single_measurement_has_no_band():
@@ -272,6 +432,11 @@ def test_a_picture_goes_into_given_axes():
             lambda t: plots.over_density(measured(cs=[1, 1]), "kB", "", {"csr": None}),
             "line 'cs': expected one of csr",
         ),
+        (
+            lambda t: plots.over_density(measured(cs=[1, 1]), "mB", "", {}),
+            "column of this table 'mB': expected one of how, density, kB",
+        ),
+        (lambda t: plots.over_density(measured().assign(kB=0), "kB", "", {}), "'how'"),
     ],
 )
 def test_a_wrong_word_or_mask_is_one_sentence(run, draw, sentence):
