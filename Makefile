@@ -28,7 +28,7 @@ INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --progress-ba
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve clean colab release grade record bench lock
+.PHONY: help book test lint notebooks serve clean colab release grade record bench lock try
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -49,9 +49,9 @@ lint: $(READY) ## style (ruff, notebooks too) and types (mypy)
 notebooks: $(READY) ## run the notebooks that changed, quick profile
 	@$(PY) book/run_notebooks.py
 
-serve: ## show the built book on http://localhost:8000
+serve: ## show the built book on http://localhost:8000, or PORT
 	@test -e _build/html/index.html || { echo "There is no book yet: make book first."; exit 1; }
-	@$(PY) -m http.server --bind localhost --directory _build/html $(PORT)
+	@$(PY) book/serve.py "$(PORT)"
 
 clean: ## remove what was built and trained; .venv stays
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -88,3 +88,6 @@ $(READY):
 	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/ready-*
 	@touch $@
+
+try: $(READY) ## prune, rewind, train: a ticket against its reinit, a minute
+	@$(VENV)/bin/lth demo

@@ -1,4 +1,4 @@
-"""The command line: lth run, show, list, ladder, data.
+"""The command line: lth demo, run, show, list, ladder, data.
 
 Words and numbers are checked before torch is imported; a mistake is one
 sentence on the standard error, and exit code 2.
@@ -10,24 +10,26 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import EXPERIMENTS, experiment
 from lth_utils.experiments.plans import PRUNING, Plan
-from lth_utils.words import DATASETS, NETWORKS
+from lth_utils.words import DATASETS, NETWORKS, check_network
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _EXAMPLES = """examples:
+  lth demo                                   a ticket and its reinit: a minute
   lth list                                   what there is to run
   lth run lenet-mnist                        the quick profile: minutes
   lth run lenet-mnist --profile quick --seeds 3
   lth run conv2                              a small convolutional network
-  lth show lenet-mnist --profile laptop      the recorded run
-  lth show lenet-mnist --csv > lenet.csv     every evaluation, tidy
-  lth ladder resnet20                        densities round by round
+  lth show lenet-mnist --profile laptop      yours, or else the recorded run
+  lth show lenet-gain --profile laptop --csv > gain.csv
+                                             every evaluation, tidy
+  lth ladder lenet-50-17                     densities round by round
   lth data mnist                             fetch and check a data set
 
 folders (environment variables):
@@ -38,6 +40,10 @@ folders (environment variables):
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose mistakes are ours: one sentence, exit code 2."""
+
+    def __init__(self, **settings: Any) -> None:
+        # Spelled out, lest `show --record` be taken for `--recorded`.
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         raise LotteryError(
@@ -57,16 +63,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words = _parser().parse_args(argv)
         words.do(words)
-        sys.stdout.flush()  # here, where a reader that left can be caught
+        print(end="", flush=True)  # here, where a reader that left can be caught
     except LotteryError as error:
         print(f"lth: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("lth: Stopped; run again to go on.", file=sys.stderr)
+        print("lth: Stopped; lth run goes on where it was.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        print(
+            f"lth: The system refused: {error}. Mend that, then run again.",
+            file=sys.stderr,
+        )
+        return 2
     return 0
+
+
+def _drop_output() -> None:
+    """Let Python's last flush fail no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         metavar="command", required=True, parser_class=_Parser
     )
+    demo = commands.add_parser(
+        "demo",
+        help="find a ticket and train it against its reinit, in under a minute",
+        description="Prune, rewind and train a small network, and print what its"
+        " ticket and the ticket's reinit reach. Keeps nothing.",
+    )
+    demo.set_defaults(do=_demo)
     run = commands.add_parser(
         "run",
         help="train what an experiment lacks, and show it",
@@ -96,9 +121,15 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser(
         "show",
         help="show what was run or recorded; trains nothing",
-        description="Show an experiment from the store, or else its recorded run.",
+        description="Show an experiment from the store, or else its recorded run."
+        " Nothing is trained, downloaded or written.",
     )
     _add_experiment(show)
+    show.add_argument(
+        "--recorded",
+        action="store_true",
+        help="the recorded run, whatever the store holds",
+    )
     show.set_defaults(do=_show)
     listing = commands.add_parser("list", help="list experiments and profiles")
     listing.set_defaults(do=_list)
@@ -108,7 +139,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Print round and density (percent of weights remaining) with"
         " the paper's pruning rates; nothing is trained.",
     )
-    ladder.add_argument("network", metavar="NETWORK", help=", ".join(_LADDERS))
+    ladder.add_argument(
+        "network",
+        metavar="NETWORK",
+        help=", ".join(NETWORKS) + "; or a variant, such as lenet-50-17",
+    )
     ladder.add_argument("--rounds", type=int, default=20, help="default: 20")
     ladder.set_defaults(do=_ladder)
     data = commands.add_parser(
@@ -119,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("name", nargs="?", metavar="NAME", help=", ".join(DATASETS))
     data.set_defaults(do=_data)
     return parser
+
+
+def _demo(words: argparse.Namespace) -> None:
+    from lth_utils.demo import demo
+
+    demo()
 
 
 def _add_experiment(parser: argparse.ArgumentParser) -> None:
@@ -134,13 +175,19 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
 
 
 def _chosen(words: argparse.Namespace) -> Plan:
-    arms = tuple(words.arms.split(",")) if words.arms else None
-    return experiment(words.name, words.profile, words.seeds, arms)
+    return experiment(words.name, words.profile, words.seeds, _arms(words))
+
+
+def _arms(words: argparse.Namespace) -> tuple[str, ...] | None:
+    """Return the arms that were named; None if none was asked for."""
+    if words.arms is None:
+        return None
+    return tuple(arm.strip() for arm in words.arms.split(","))
 
 
 def _run(words: argparse.Namespace) -> None:
     chosen = _chosen(words)
-    if words.record and words.arms:
+    if words.record and words.arms is not None:
         raise LotteryError(
             "A record holds every arm of the profile: expected --record without"
             " --arms; leave it out."
@@ -162,75 +209,70 @@ def _run(words: argparse.Namespace) -> None:
 
 def _show(words: argparse.Namespace) -> None:
     chosen = _chosen(words)
-    from lth_utils.experiments.jobs import jobs_of
-    from lth_utils.experiments.records import is_recorded, recorded
-    from lth_utils.experiments.runs import stored, table_of
+    from lth_utils.experiments.records import is_recorded, recorded_part
 
-    if is_recorded(chosen.name, chosen.profile):
-        table, part = recorded(chosen.name, chosen.profile), chosen.parts[0]
-        if words.seeds is None or set(part.seeds) <= set(table["seed"]):
-            rows = table["arm"].isin(part.arms) & table["seed"].isin(part.seeds)
-            _print(chosen.name, table[rows], words.csv)
-            return
-    jobs = jobs_of(chosen)
-    store, results = stored(jobs)
-    if len(results) < len(jobs):
+    table, lacks = None, []
+    if not words.recorded:
+        from lth_utils.experiments.runs import finished
+
+        table, held = finished(chosen)
+        lacks = [held]
+    if table is None and (words.recorded or is_recorded(chosen.name, chosen.profile)):
+        table, seeds = recorded_part(chosen)
+        if words.seeds is not None and seeds < words.seeds:
+            table, lacks = None, [*lacks, f"its recorded run has {seeds} seeds"]
+    if table is None:
         raise LotteryError(
-            f"{len(results)} of the {len(jobs)} trainings of {chosen.name}"
-            f" {chosen.profile} are in {store.folder}: expected all of them. Train"
-            f" the rest with: lth run {chosen.name} --profile {chosen.profile}"
+            f"{chosen.name} {chosen.profile} is not there whole:"
+            f" {', and '.join(lacks)}. Train the rest with: lth run {chosen.name}"
+            f" --profile {chosen.profile}"
+            + (f" --seeds {words.seeds}" if words.seeds is not None else "")
+            + (f" --arms {','.join(_arms(words) or ())}" if words.arms else "")
         )
-    _print(chosen.name, table_of(chosen, results, store), words.csv)
+    _print(chosen.name, table, words.csv)
 
 
 def _print(name: str, table: pd.DataFrame, csv: bool) -> None:
     if csv:
         table.to_csv(sys.stdout, index=False)
         return
-    from lth_utils.experiments.tables import summary
+    from lth_utils.figures.text import summary_text
 
-    source = "recorded" if "provenance" in table.attrs else "from the store"
-    print(
-        f"{name}, profile {table.attrs['profile']}, data {table.attrs['data']},"
-        f" {source}, device {table.attrs['device']}\n"
-        "test accuracy at the iteration of least validation loss, over n trainings\n"
-    )
-    rows = summary(table)
-    if rows["experiment"].nunique() == 1:
-        rows = rows.drop(columns="experiment")
-    percent = dict.fromkeys(("mean", "min", "max", "final"), "{:.2%}".format)
-    rows["density"] = rows["density"].map("{:.2%}".format)
-    print(
-        rows.rename(columns={"early_stop": "early-stop iteration"}).to_string(
-            index=False,
-            formatters=percent | {"early-stop iteration": "{:.0f}".format},
-        )
-    )
+    print(summary_text(name, table))
 
 
 def _list(words: argparse.Namespace) -> None:
+    from lth_utils.experiments.records import is_recorded
+
     print(f"{'experiment':<18} {'profile':<8} {'network':<13} {'data':<18} size")
     for name, profiles in EXPERIMENTS.items():
         for profile, plan in profiles.items():
-            first, total = (
-                plan.parts[0],
-                sum(len(list(p.trainings())) for p in plan.parts),
-            )
-            several = f", {', '.join(part.name for part in plan.parts)} compared"
+            network, *others = {part.network for part in plan.parts}
             print(
-                f"{name:<18} {profile:<8} {first.network:<13} {plan.data:<18}"
-                f" {total} trainings of {first.recipe.iterations} iterations:"
-                f" {len(first.seeds)} seeds, rounds 0-{first.rounds},"
-                f" arms {', '.join(first.arms)}"
-                + (several if len(plan.parts) > 1 else "")
+                f"{name:<18} {profile:<8} {'several' if others else network:<13}"
+                f" {plan.data:<18} {_size(plan)}"
+                + ("; recorded" if is_recorded(name, profile) else "")
             )
 
 
-_LADDERS = tuple(name for name in NETWORKS if name != "conv2-narrow")
+def _size(plan: Plan) -> str:
+    """Say how much is trained."""
+    parts, first = plan.parts, plan.parts[0]
+    total = sum(len(list(part.trainings())) for part in parts)
+    rounds = sorted({part.rounds for part in parts})
+    size = (
+        f"{total} trainings of {first.recipe.iterations} iterations:"
+        f" {len(first.seeds)} seeds, rounds 0-{rounds[0]}"
+        + (f" to 0-{rounds[-1]}" if len(rounds) > 1 else "")
+        + f", arms {', '.join(first.arms)}"
+    )
+    if len(parts) == 1:
+        return size
+    return f"{size}, {', '.join(part.name for part in parts)} compared"
 
 
 def _ladder(words: argparse.Namespace) -> None:
-    choose("network", words.network, _LADDERS)
+    pruning = PRUNING[check_network(words.network).base]
     if words.rounds < 0:
         raise LotteryError(
             f"The number of rounds is {words.rounds}: expected an integer of at"
@@ -240,7 +282,6 @@ def _ladder(words: argparse.Namespace) -> None:
     from lth_utils.models import network
     from lth_utils.pruning import densities
 
-    pruning = PRUNING[words.network]
     net = masked(network(words.network, seed=0))
     rungs = densities(net, pruning.rates, pruning.scope, words.rounds)
     for round, density in enumerate(rungs):

@@ -38,7 +38,7 @@ STOREYS = [
     {"experiments"},
     {"evidence"},
     {"figures"},
-    {"exercises"},
+    {"exercises", "demo"},
     {"cli"},
 ]
 
