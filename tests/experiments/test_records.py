@@ -10,7 +10,7 @@ from helpers import tiny_experiment
 
 import lth_utils as lth
 from lth_utils import EXPERIMENTS, LotteryError
-from lth_utils.experiments import recording, records
+from lth_utils.experiments import records
 
 ARMS = ("dense", "ticket", "reinit")
 TINY = tiny_experiment(arms=ARMS, seeds=(0, 1), rounds=2, control_rounds=(2,))
@@ -27,8 +27,7 @@ def folder(store, tmp_path, monkeypatch):
     """Where the record of a tiny experiment lies."""
     monkeypatch.setenv("LTH_RUNS", str(store))
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": TINY})
-    for module in (records, recording):
-        monkeypatch.setattr(module, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
     return lth.record(*WORDS)
 
 
