@@ -18,7 +18,7 @@ from test_pruning import LADDERS
 
 from lth_utils import EXPERIMENTS, Study, cli, commands
 from lth_utils.data import loading
-from lth_utils.experiments import recording, records, tables
+from lth_utils.experiments import records, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,8 +51,7 @@ def study(tiny, monkeypatch):
 def results(monkeypatch, tmp_path):
     """Let records lie in a folder of the test's own."""
     folder = tmp_path / "results"
-    for module in (records, recording):
-        monkeypatch.setattr(module, "results_folder", lambda: folder)
+    monkeypatch.setattr(records, "results_folder", lambda: folder)
     return folder
 
 
@@ -340,7 +339,7 @@ MISTAKES = {
     "run lenet-mnist --seeds 2.5": "--seeds: invalid int value: '2.5'",
     "run lenet-mnist --seeds": "--seeds: expected one argument",
     "run lenet-mnist --arms=": "Unknown arm of lenet-mnist quick ''",
-    "run lenet-mnist --arms ,": "Unknown arm of lenet-mnist quick ''",
+    "run lenet-mnist --arms ,": "The arms name '' twice",
     "run lenet-mnist --arms ticket,,reinit": "Unknown arm of lenet-mnist quick ''",
     "run lenet-mnist --arms ticket reinit": "Unrecognized arguments: reinit",
     "run lenet-mnist --record --arms=": "Unknown arm of lenet-mnist quick ''",
