@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from book_fixtures import ROOT
 from nbformat import NotebookNode
+from test_hygiene import URL
 
 FILE = f"{assignments.NAME}.ipynb"
 SOURCE = ROOT / "notebooks" / "assignments" / FILE
@@ -51,6 +52,19 @@ def test_no_solution_and_no_hidden_test_is_released(release):
     assert len(asked) == 6
     for cell in asked:
         assert "# YOUR CODE HERE\n    raise NotImplementedError()" in cell.source
+
+
+def test_nothing_released_leads_to_the_solution(release):
+    text = nbformat.writes(release)
+    # What a student may follow: the address that the library is installed from.
+    set_up = "".join(cell.source for cell in release.cells if cell.id == "set-up")
+    assert set(re.findall(r"\w*\+?\w+://[^\s\"\\)]+", text)) == {f"git+{URL}"}
+    assert text.count(URL) == set_up.count(URL) == 1
+    places = r"assignments|ipynb|colab|nbviewer|github\.dev|blob/|raw/|tree/|/main\b"
+    assert not re.findall(places, text, re.IGNORECASE)
+    assert set(release.metadata) == {"kernelspec"}
+    keys = {key for cell in release.cells for key in cell.metadata}
+    assert keys == {"nbgrader", "deletable", "editable"}
 
 
 def test_every_test_has_its_points_and_is_locked(release):

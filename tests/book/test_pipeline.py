@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import lth_book
 import nbformat
@@ -160,6 +162,85 @@ def test_each_chapter_is_said_as_it_finishes(book, capsys):
     assert re.search(
         r"\n  notebooks/one \.\.\. done in \d+ s\n$", capsys.readouterr().out
     )
+
+
+# Whoever saved it
+
+
+def saved(root: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Let another editor save the chapter."""
+    path = root / "notebooks" / "one.ipynb"
+    notebook = json.loads(path.read_text())
+    change(notebook)
+    path.write_text(json.dumps(notebook))
+
+
+def with_other_kernel(notebook: dict[str, Any]) -> None:
+    notebook["metadata"]["kernelspec"]["name"] = "conda-env-foo"
+
+
+def by_colab(notebook: dict[str, Any]) -> None:
+    notebook["nbformat_minor"] = 4
+    kernel = {"display_name": "Python 3", "name": "python3"}
+    notebook["metadata"] = {"colab": {"provenance": []}, "kernelspec": kernel}
+    without_ids(notebook)
+
+
+def without_ids(notebook: dict[str, Any]) -> None:
+    for cell in notebook["cells"]:
+        del cell["id"]
+
+
+def with_one_id_for_all(notebook: dict[str, Any]) -> None:
+    for cell in notebook["cells"]:
+        cell["id"] = "same"
+
+
+def without_a_kernel(notebook: dict[str, Any]) -> None:
+    notebook["metadata"] = {}
+
+
+EDITORS = [
+    with_other_kernel,
+    by_colab,
+    without_ids,
+    with_one_id_for_all,
+    without_a_kernel,
+]
+
+
+@pytest.mark.parametrize("editor", EDITORS)
+def test_a_chapter_that_another_editor_saved_is_run(book, capsys, editor):
+    saved(book, editor)
+    assert run_notebooks.main([], book) == 0
+    copy = nbformat.read(copies.copy(book, "notebooks/one"), as_version=4)
+    nbformat.validate(copy)
+    assert copy.metadata.kernelspec == KERNEL
+    assert copy.cells[3].outputs[0].text.startswith("quick 1 ")
+    assert "Warning" not in capsys.readouterr().err
+
+
+def test_a_cell_without_an_id_that_fails_is_shown(book, capsys):
+    write_chapter(book, "notebooks/one", PARAMETERS, ("x = {}\nx['why']", ""))
+    saved(book, by_colab)
+    assert run_notebooks.main([], book) == 1
+    said = capsys.readouterr().err
+    assert "failed with KeyError: 'why'" in said
+    assert "x['why']" in said
+    stopped(book)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"cells": [', '{"nbformat": 5, "cells": []}', "\0"]
+)
+def test_what_is_no_notebook_is_one_sentence(book, capsys, text):
+    (book / "notebooks" / "one.ipynb").write_text(text)
+    assert run_notebooks.main([], book) == 1
+    said = capsys.readouterr()
+    assert "notebooks/one.ipynb is no whole notebook (" in said.err
+    assert said.err.count("\n") == 1
+    assert "running" not in said.out
+    stopped(book)
 
 
 # What can be wrong
