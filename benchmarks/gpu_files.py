@@ -25,7 +25,7 @@ from lth_utils.experiments.jobs import Job
 from lth_utils.experiments.recording import commit
 from lth_utils.experiments.records import PROVENANCE, is_record
 from lth_utils.experiments.store import Store
-from lth_utils.files.atomic import Kind, atomic_file, atomic_folder
+from lth_utils.files.atomic import Kind, atomic_file, atomic_folder, check_folder
 from lth_utils.words import CONTROLS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -253,6 +253,7 @@ def _checked(path: Path, results: Path) -> dict[str, Any]:
                 f"{place} holds {there} rounds and {folder} fewer: expected as many at"
                 " least. Adopt a later run, or remove the former."
             )
+    check_folder(place, _RECORD)
     # Where the stages ran there may be no git; here the same sources are known.
     if page["commit"] == "unknown" and page["versions"]["source"] == source_hash():
         page["commit"] = commit()

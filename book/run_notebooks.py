@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -119,6 +119,7 @@ def _run(root: Path, name: str, profile: str, made: str) -> float:
         LTH_RUNS=_runs(root),
         IPYTHONDIR=str(root / "_build" / "ipython"),
         JUPYTER_PREFER_ENV_PATH="1",
+        HOME=_home(root),
     ):
         notebook = _execute(root, name, profile, copy.parent)
     seconds = round(time.perf_counter() - start, 1)
@@ -171,6 +172,16 @@ def _failure(root: Path, name: str, error: Any) -> str:
 def _runs(root: Path) -> str:
     """Trained runs stay with the book, unless the user said where."""
     return os.environ.get("LTH_RUNS") or str(root / "_build" / "runs")
+
+
+def _home(root: Path) -> str:
+    """The user's home folder, or one under _build where that takes no files."""
+    with suppress(RuntimeError):  # there is none
+        if os.access(Path.home(), os.W_OK):
+            return str(Path.home())
+    home = root / "_build" / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    return str(home)
 
 
 @contextmanager

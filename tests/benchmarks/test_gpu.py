@@ -450,7 +450,9 @@ def test_the_newest_of_a_card_is_kept_and_an_unfinished_run_goes_on(
         assert (home / trainings.name).read_bytes() == b"hours"
 
 
-@pytest.mark.parametrize("how", ["empty", "tiny", "damaged", "cut", "gone", "fewer"])
+@pytest.mark.parametrize(
+    "how", ["empty", "tiny", "damaged", "cut", "gone", "fewer", "foreign"]
+)
 def test_what_cannot_be_adopted_changes_nothing(how, came_back, tmp_path):
     results, home = tmp_path / "results", tmp_path / "home"
     (stages,) = came_back.glob("stages-*.json")
@@ -471,7 +473,7 @@ def test_what_cannot_be_adopted_changes_nothing(how, came_back, tmp_path):
     elif how == "gone":
         (record / records.TABLE).unlink()
     before = there.read_text()
-    words = "nothing to adopt|is damaged|holds 20 rounds and .* fewer"
+    words = "nothing to adopt|is damaged|holds 20 rounds and .* fewer|would be lost"
     with pytest.raises(LotteryError, match=words):
         gpu_files.adopt(came_back, results, home)
     assert there.read_text() == before

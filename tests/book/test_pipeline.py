@@ -112,6 +112,15 @@ def test_the_users_own_jupyter_has_no_part_in_it(book, tmp_path, monkeypatch):
     assert notebook.cells[3].outputs[0].text.startswith("quick 1")
 
 
+def test_a_user_without_a_home_folder_gets_one_below_build(book, tmp_path, monkeypatch):
+    say = 'import os; print(os.environ["HOME"])'
+    write_chapter(book, "notebooks/one", PARAMETERS, (say, ""))
+    monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    assert run_notebooks.main([], book) == 0
+    notebook = nbformat.read(copies.copy(book, "notebooks/one"), as_version=4)
+    assert notebook.cells[3].outputs[0].text == f"{book / '_build' / 'home'}\n"
+
+
 def test_an_unchanged_chapter_is_not_run_again(run_book, capsys):
     before = copies.copy(run_book, "notebooks/one").read_bytes()
     os.utime(run_book / "notebooks" / "one.ipynb")
