@@ -103,6 +103,7 @@ SCALES = {
             seeds=(0,),
             control_rounds=(1, 2),
             controls={},
+            curve_rounds=(0, 2),
         ),
         together=3,
         first=5,
@@ -420,10 +421,15 @@ def figure_4(bench: Bench) -> Found:
 def _record(bench: Bench, store: Store) -> int:
     """Record the rounds that are finished in all arms; return how many."""
     plan = bench.scale.plan
-    for rounds in range(plan.rounds, 0, -1):
-        controls = tuple(r for r in plan.control_rounds or () if r <= rounds)
-        part = replace(plan, rounds=rounds, control_rounds=controls)
-        if controls and all(store.has(job) for job in jobs_of(part)):
+    controls = plan.control_rounds or range(1, plan.rounds + 1)
+    for rounds in range(plan.rounds, min(controls) - 1, -1):
+        part = replace(
+            plan,
+            rounds=rounds,
+            control_rounds=tuple(r for r in controls if r <= rounds),
+            curve_rounds=tuple(r for r in plan.curve_rounds if r <= rounds),
+        )
+        if all(store.has(job) for job in jobs_of(part)):
             write_record(part, lth.run(part), "make gpu", bench.out)
             return rounds
     return 0
