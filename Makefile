@@ -25,7 +25,7 @@ HASH := $(shell { pwd -P; cat pyproject.toml requirements.lock; } | cksum | cut 
 READY := $(VENV)/ready-$(HASH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve clean colab release grade record bench gpu pack lock
+.PHONY: help book test lint notebooks serve clean colab release grade record bench gpu pack lock try
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -47,9 +47,9 @@ lint: $(READY) ## style (ruff, notebooks too) and types (mypy)
 notebooks: $(READY) ## run the notebooks that changed, quick profile
 	@$(PY) book/run_notebooks.py
 
-serve: ## show the built book on http://localhost:8000
+serve: ## show the built book on http://localhost:8000, or PORT
 	@test -e _build/html/index.html || { echo "There is no book yet: make book first."; exit 1; }
-	@$(PY) -m http.server --bind localhost --directory _build/html $(PORT)
+	@$(PY) book/serve.py "$(PORT)"
 
 clean: ## remove _build with all that was built, trained and graded; .venv stays
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -88,6 +88,9 @@ $(READY): $(PY)
 	    "none of them: name yours, as in  make book PYTHON=python3.12" >&2; exit 1; }
 	@"$(PYTHON)" book/set_up.py "$(UV)"
 	@touch $@
+
+try: $(READY) ## prune, rewind, train: a ticket against its reinit, a minute
+	@$(VENV)/bin/lth demo
 
 # No recipe: where .venv or the Python under it is gone, it is set up again.
 $(PY):

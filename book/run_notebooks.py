@@ -17,9 +17,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import nbformat
-from nbformat import NotebookNode
+from nbformat import NotebookNode, ValidationError
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "ext"))
@@ -33,6 +34,7 @@ from lth_utils.files.atomic import atomic_file  # noqa: E402
 from lth_utils.files.places import check_writable  # noqa: E402
 
 PROFILES = ("quick", "laptop", "paper")
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def run_all(
@@ -72,7 +74,7 @@ def run_all(
 
 
 def _check_parameters(root: Path, name: str) -> None:
-    notebook = nbformat.read(executed.source(root, name), as_version=4)
+    notebook = _read(root, name)
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     found = sum("parameters" in each for each in tags)
     if found != 1:
@@ -81,6 +83,27 @@ def _check_parameters(root: Path, name: str) -> None:
             ' one, with PROFILE = "quick" in it, so that the book can say how long'
             " to train. Tag that cell, and no other."
         )
+
+
+def _read(root: Path, name: str) -> NotebookNode:
+    """Return a chapter as this environment runs it, whoever saved it.
+
+    Elsewhere the kernel has another name, and Colab saves cells without ids.
+    """
+    path = executed.source(root, name)
+    try:
+        with catch_warnings():
+            simplefilter("ignore")  # about ids, which are mended here
+            found = nbformat.v4.upgrade(nbformat.read(path, as_version=4))
+            notebook = nbformat.from_dict(found)  # an old one is of another class
+            nbformat.validate(notebook)
+    except (ValueError, AttributeError, KeyError, ValidationError) as error:
+        raise LotteryError(
+            f"{name}.ipynb is no whole notebook ({str(error).splitlines()[0][:200]}):"
+            " open it in Jupyter and save it, or take it from git again."
+        ) from error
+    notebook.metadata["kernelspec"] = KERNEL
+    return notebook
 
 
 def _run(root: Path, name: str, profile: str, made: str) -> float:
@@ -114,7 +137,7 @@ def _execute(root: Path, name: str, profile: str, folder: Path) -> NotebookNode:
 
     try:
         notebook = papermill.execute_notebook(
-            executed.source(root, name),
+            _read(root, name),
             None,
             parameters={"PROFILE": profile},
             cwd=folder,
@@ -136,7 +159,7 @@ def _execute(root: Path, name: str, profile: str, folder: Path) -> NotebookNode:
 
 
 def _failure(root: Path, name: str, error: Any) -> str:
-    cells = nbformat.read(executed.source(root, name), as_version=4).cells
+    cells = _read(root, name).cells
     failed = next(cell.id for cell in cells if cell.source == error.source)
     trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
     return (

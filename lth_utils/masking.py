@@ -16,7 +16,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
 from lth_utils.errors import LotteryError
-from lth_utils.masked_modules import MaskedModule, mask_module
+from lth_utils.masked_modules import Keeper, MaskedModule, mask_module
 from lth_utils.masks import Masks, State, check_fit, holders, masked_weights, masks_of
 
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
@@ -86,7 +86,7 @@ def _copied(net: nn.Module) -> nn.Module:
             " through it, then mask it."
         )
     try:
-        return copy.deepcopy(net)
+        twin = copy.deepcopy(net)
     except RuntimeError as error:  # a computed tensor in a weight's place
         raise LotteryError(
             f"{type(net).__name__} cannot be copied, and so not masked: expected"
@@ -94,6 +94,18 @@ def _copied(net: nn.Module) -> nn.Module:
             " as torch.nn.utils.prune and the old weight_norm do. Undo that first"
             f" (prune.remove, remove_weight_norm). ({error})"
         ) from error
+    for mine, its in zip(net.parameters(), twin.parameters(), strict=True):
+        _share_hooks(mine, its)
+    return twin
+
+
+def _share_hooks(one: nn.Parameter, other: nn.Parameter) -> None:
+    """Hang a Parameter's hooks on its copy, which comes without them."""
+    for hook in (one._backward_hooks or {}).values():
+        if not isinstance(hook, Keeper):
+            other.register_hook(hook)
+    for hook in (one._post_accumulate_grad_hooks or {}).values():
+        other.register_post_accumulate_grad_hook(hook)
 
 
 def apply_masks(net: nn.Module, masks: Mapping[str, Tensor]) -> None:

@@ -1,17 +1,26 @@
 """The command line, called in process as its user would."""
 
+import io
 import os
+import pwd
 import re
+import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 from helpers import tiny_experiment
 from test_pruning import LADDERS
 
-from lth_utils import EXPERIMENTS, cli
-from lth_utils.experiments import tables
+from lth_utils import EXPERIMENTS, Study, cli, commands
+from lth_utils.data import loading
+from lth_utils.experiments import recording, records, tables
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def lth(capsys, *words: str) -> tuple[int, str, str]:
@@ -28,6 +37,23 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": small})
     monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LTH_BOOK", "1")  # no progress bar among the output
+
+
+@pytest.fixture
+def study(tiny, monkeypatch):
+    """Make `lth run pair` a study of two parts with one training each."""
+    part = tiny_experiment(arms=("dense", "ticket"), rounds=1, control_rounds=None)
+    parts = tuple(replace(part, name=name) for name in ("0.5", "2"))
+    monkeypatch.setitem(EXPERIMENTS, "pair", {"quick": Study("pair", "quick", parts)})
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    """Let records lie in a folder of the test's own."""
+    folder = tmp_path / "results"
+    for module in (records, recording):
+        monkeypatch.setattr(module, "results_folder", lambda: folder)
+    return folder
 
 
 def test_run_then_show_the_same_words(tiny, capsys):
@@ -63,7 +89,90 @@ def test_show_says_what_is_missing(tiny, capsys):
     code, out, err = lth(capsys, "show", "tiny")
     assert (code, out) == (2, "")
     assert "0 of the 5 trainings" in err
-    assert "lth run tiny --profile quick" in err
+    assert err.endswith("lth run tiny --profile quick\n")
+
+
+def test_what_show_says_to_run_is_what_was_missing(tiny, capsys):
+    asked = ("tiny", "--seeds", "2", "--arms", " dense, ticket")
+    assert lth(capsys, "run", "tiny")[0] == 0
+    code, _, err = lth(capsys, "show", *asked)
+    assert code == 2
+    assert "4 of the 8 trainings are in" in err
+    remedy = err.partition("with: lth ")[2].split()
+    assert remedy[-4:] == ["--seeds", "2", "--arms", "dense,ticket"]
+    code, out, _ = lth(capsys, *remedy)
+    assert code == 0
+    assert lth(capsys, "show", *asked) == (0, out, "")
+
+
+def test_show_shows_yours_or_else_the_record(tiny, results, capsys, monkeypatch):
+    code, out, err = lth(capsys, "run", "tiny", "--record", "--csv")
+    assert code == 0
+    assert len(pd.read_csv(io.StringIO(out))) == 30
+    assert err == f"Recorded in {results / 'tiny' / 'quick'}\n"
+    assert "from the store" in lth(capsys, "show", "tiny")[1]
+    yours = lth(capsys, "show", "tiny")[1]
+    recorded = lth(capsys, "show", "tiny", "--recorded")[1]
+    assert recorded == yours.replace("from the store", "recorded")
+    monkeypatch.setenv("LTH_RUNS", str(results / "none"))
+    assert lth(capsys, "show", "tiny") == (0, recorded, "")
+    for flag in ([], ["--recorded"]):
+        code, out, err = lth(capsys, "show", "tiny", "--seeds", "2", *flag)
+        assert (code, out) == (2, "")
+        assert "its recorded run has 1 seeds" in err
+        assert ("0 of the 10 trainings" in err) == (not flag)
+    assert not (results / "none").exists()
+
+
+def test_a_record_of_fewer_seeds_is_shown_as_it_is(results, tiny, capsys, monkeypatch):
+    assert lth(capsys, "run", "tiny", "--record")[0] == 0
+    two = replace(EXPERIMENTS["tiny"]["quick"], seeds=(0, 1))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": two})
+    code, out, _ = lth(capsys, "show", "tiny")
+    assert code == 0
+    assert re.search(r"recorded.*dense 100.00% +1 ", out, re.DOTALL)
+
+
+def test_show_neither_trains_nor_downloads_nor_writes(capsys, monkeypatch, tmp_path):
+    for variable in ("LTH_RUNS", "LTH_DATA", "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the data set was read")
+
+    monkeypatch.setattr(loading, "read_files", refuse)
+    wanted = ("show", "lenet-mnist", "--profile", "laptop")
+    code, out, err = lth(capsys, *wanted, "--seeds", "7")
+    assert (code, out) == (2, "")
+    assert "0 of the 847 trainings are in" in err
+    assert "and its recorded run has 5 seeds. Train the rest with: lth run " in err
+    for flags in ((), ("--seeds", "5"), ("--recorded", "--arms", "dense")):
+        code, out, _ = lth(capsys, *wanted, *flags)
+        assert code == 0
+        assert "recorded, device cpu" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_is_shown_part_by_part(study, capsys, tmp_path):
+    code, out, _ = lth(capsys, "run", "pair", "--arms", "dense")
+    assert code == 0
+    rows = re.findall(r"^ *(\S+) +dense 100.00% +1 ", out, re.MULTILINE)
+    assert rows == ["0.5", "2"]
+    assert lth(capsys, "show", "pair", "--arms", "dense") == (0, out, "")
+    file = tmp_path / "pair.csv"
+    file.write_text(lth(capsys, "run", "pair", "--csv")[1])
+    table = pd.read_csv(file, dtype={"experiment": str})
+    assert table["experiment"].unique().tolist() == ["0.5", "2"]
+    assert len(tables.early_stop(table)) == 4
+
+
+def test_a_recorded_studys_parts_can_each_be_shown(capsys):
+    code, out, _ = lth(
+        capsys, "show", "lenet-gain", "--profile", "laptop", "--arms", "dense"
+    )
+    assert code == 0
+    rows = re.findall(r"^ *(\S+) dense 100.00% +3 ", out, re.MULTILINE)
+    assert rows == ["0.5", "1", "2", "4"]
 
 
 def test_list_names_every_profile(capsys):
@@ -72,6 +181,19 @@ def test_list_names_every_profile(capsys):
     for name, profiles in EXPERIMENTS.items():
         for profile, experiment in profiles.items():
             assert re.search(rf"{name} +{profile} .*{experiment.data}", out)
+
+
+def test_list_says_what_a_study_holds_and_what_is_recorded(capsys):
+    lines = lth(capsys, "list")[1].splitlines()
+    found = {tuple(line.split()[:2]): line for line in lines}
+    assert " several " in found["lenet-gain", "laptop"]
+    assert "rounds 0-2 to 0-32" in found["lenet-fraction", "laptop"]
+    ends = {key for key, line in found.items() if line.endswith("; recorded")}
+    assert ends == {
+        (place.parent.name, place.name)
+        for place in (ROOT / "results").glob("*/*")
+        if place.is_dir()
+    }
 
 
 @pytest.mark.parametrize("word", ["lenet", "conv2", "conv4", "resnet20"])
@@ -83,6 +205,28 @@ def test_ladder(capsys, word):
     for round, percent in LADDERS[word].items():
         if round <= 15:
             assert printed[round] == percent
+
+
+@pytest.mark.parametrize(
+    ("word", "like"),
+    [
+        ("lenet@0.5", "lenet"),
+        ("lenet-300-100", "lenet"),
+        ("lenet-300-100@2", "lenet"),
+        ("conv2@0.5", "conv2"),
+    ],
+)
+def test_a_ladder_of_every_networks_word(capsys, word, like):
+    mine = lth(capsys, "ladder", word)
+    assert mine[0] == 0
+    assert mine == lth(capsys, "ladder", like)
+
+
+@pytest.mark.parametrize("word", ["lenet-50-17", "lenet-1d", "conv2-narrow"])
+def test_a_ladder_starts_with_every_weight(capsys, word):
+    code, out, _ = lth(capsys, "ladder", word, "--rounds", "1")
+    assert code == 0
+    assert re.fullmatch(r"  0  100.00\n  1   80.\d\d\n", out)
 
 
 def test_data(capsys):
@@ -105,9 +249,80 @@ def test_help_is_worth_reading(capsys):
     assert stop.value.code == 0
     for word in ("run", "show", "list", "ladder", "data", "LTH_RUNS", "LTH_DATA"):
         assert word in out
-    for example in re.findall(r"^  lth (.+?)(?:  .*)?$", out, re.MULTILINE):
-        words = example.split(" > ")[0].split()
-        cli._parser().parse_args(words)
+
+
+# What the pages promise
+
+PAGES = ("README.md", "CONTRIBUTING.md", "results/README.md", "book/*.md")
+
+
+def promised() -> list[str]:
+    """Return each command, `lth` and its words, that a page or --help shows."""
+    texts = [path.read_text("utf8") for page in PAGES for path in ROOT.glob(page)]
+    texts += [
+        cell.source
+        for path in (ROOT / "notebooks").rglob("*.ipynb")
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "markdown"
+    ]
+    shown = [f"  {line}" for line in cli._EXAMPLES.splitlines()]
+    text = "\n".join([*texts, *shown])
+    inline = re.findall(r"`lth ([^`]+)`", text)
+    fenced = re.findall(r"^ *(?:\.venv/bin/)?lth (.+?)(?:  .*)?$", text, re.MULTILINE)
+    return sorted({words.partition(" > ")[0] for words in [*inline, *fenced]})
+
+
+PLACES = {"EXPERIMENT": "lenet-mnist", "NETWORK": "lenet", "COMMAND": "show"}
+# These train or fetch; all others are done.
+DEAR = r"run|demo|data mnist|show lenet-mnist( --profile quick)?$"
+
+
+@pytest.mark.parametrize("command", promised())
+def test_every_command_that_a_page_shows_works(capsys, command):
+    words = shlex.split(command)
+    words = [PLACES.get(word, word) for word in words]
+    if words in (["run"], ["show"]):  # the command itself is meant
+        words.append("--help")
+    if re.match(DEAR, " ".join(words)):
+        assert cli._parser().parse_args(words).do
+        if words[0] in ("run", "show"):
+            commands._chosen(cli._parser().parse_args(words))
+    elif "--help" in words:
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words)
+        assert stop.value.code == 0
+    else:
+        assert lth(capsys, *words)[0] == 0
+
+
+def test_the_pages_show_commands():
+    found = promised()
+    assert {"demo", "list", "--help", "COMMAND --help"} <= set(found)
+    assert "show lenet-gain --profile laptop --csv" in found
+    assert "run lenet-mnist --profile quick --seeds 3" in found
+
+
+def test_the_paper_profile_is_promised_where_it_is():
+    page = (ROOT / "book" / "how-to-use.md").read_text("utf8")
+    assert "`paper`, in chapters 1 to 4 and 10:" in page
+    having = set()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+        names = {"NAME": re.search(r'^NAME = "(.+)"$', code, re.MULTILINE)}
+        called = r'lth\.\w+\(\s*"?([\w-]+)"?,\s*(?:profile=)?PROFILE'
+        words = [
+            found[1] if (found := names.get(word)) else word
+            for word in re.findall(called, code)
+        ]
+        assert words, path
+        assert all({"quick", "laptop"} <= set(EXPERIMENTS[word]) for word in words)
+        if all("paper" in EXPERIMENTS[word] for word in words):
+            having.add(int(path.name[:2]))
+    assert having == {1, 2, 3, 4, 10}
+
+
+# Mistakes
 
 
 MISTAKES = {
@@ -117,18 +332,39 @@ MISTAKES = {
     "run lenet-mnist --arms tiket": "Did you mean 'ticket'",
     "run lenet-mnist --arms continued": "expected one of dense, ticket, oneshot",
     "run lenet-mnist --arms dense,dense": "The arms name 'dense' twice",
-    "run lenet-mnist --arms=": "Unknown arm of lenet-mnist quick ''",
     "run lenet-mnist --seeds 0": "number of seeds is 0",
     "run lenet-mnist --seeds -2": "-2",
     "run lenet-mnist --seeds two": "invalid int value: 'two'",
     "run lenet-mnist --workers 0": "number of workers is 0",
     "run lenet-mnist --record --arms ticket": "every arm of the profile",
+    "run lenet-mnist --seeds 2.5": "--seeds: invalid int value: '2.5'",
+    "run lenet-mnist --seeds": "--seeds: expected one argument",
+    "run lenet-mnist --arms=": "Unknown arm of lenet-mnist quick ''",
+    "run lenet-mnist --arms ,": "Unknown arm of lenet-mnist quick ''",
+    "run lenet-mnist --arms ticket,,reinit": "Unknown arm of lenet-mnist quick ''",
+    "run lenet-mnist --arms ticket reinit": "Unrecognized arguments: reinit",
+    "run lenet-mnist --record --arms=": "Unknown arm of lenet-mnist quick ''",
+    "run lenet-mnist --record --recorded": "Unrecognized arguments: --recorded",
+    "run lenet-width --arms reinit": "expected one of dense, ticket",
+    "run": "required: EXPERIMENT",
     "show lenet-mnist --profile huge": "Unknown profile",
+    "show lenet-mnist --record": "Unrecognized arguments: --record",
+    "show lenet-mnist --workers 2": "Unrecognized arguments: --workers",
+    "show lenet-mnist --seeds 0": "number of seeds is 0",
+    "show lenet-mnist --recorded": "has no recorded run of profile 'quick'",
+    "show lenet-mnist --arms=": "Unknown arm of lenet-mnist quick ''",
+    "list lenet-mnist": "Unrecognized arguments: lenet-mnist",
     "ladder lenett": "Unknown network 'lenett'.*Did you mean 'lenet'",
     "ladder lenet --rounds -1": "number of rounds is -1",
-    "ladder lenet@0.5": "Unknown network 'lenet@0.5'",
+    "ladder lenet --rounds 1.5": "invalid int value: '1.5'",
+    "ladder lenet@0": "Unknown network 'lenet@0'",
+    "ladder lenet-50": "Unknown network 'lenet-50'",
+    "ladder": "required: NETWORK",
     "data cifar": "Unknown data set 'cifar'",
+    "data mnist fashion-mnist": "Unrecognized arguments: fashion-mnist",
+    "demo lenet": "Unrecognized arguments: lenet",
     "train": "invalid choice: 'train'",
+    "--seeds 3": "Argument command: invalid choice: '3'",
     "": "required: command",
 }
 
@@ -166,3 +402,98 @@ def test_a_reader_that_has_seen_enough_is_no_error(words):
         process.stdout.close()
         errors = process.stderr.read()
     assert (process.returncode, errors) == (0, "")
+
+
+def test_a_record_that_cannot_be_written_is_known_before(
+    tiny, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lth_utils.experiments.runs.run", None)  # would fail
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    (tmp_path / "tiny" / "quick").mkdir(parents=True)
+    (tmp_path / "tiny" / "quick" / "thesis.tex").write_text("years of work")
+    code, out, err = lth(capsys, "run", "tiny", "--record")
+    assert (code, out) == (2, "")
+    assert re.fullmatch("lth: .* holds something that would be lost: .*\n", err)
+    assert (tmp_path / "tiny" / "quick" / "thesis.tex").exists()
+
+
+# Machines that are not ours
+
+
+def command(words: str, **how: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, without an environment."""
+    line = [sys.executable, "-m", "lth_utils.cli", *words.split()]
+    how = {"env": {}, "capture_output": True, "text": True, "cwd": ROOT} | how
+    return subprocess.run(line, **how)
+
+
+def test_it_needs_no_environment():
+    assert command("list").stdout == command("list", env=dict(os.environ)).stdout != ""
+
+
+def test_without_a_home_folder_it_says_what_to_set(tiny, capsys, monkeypatch):
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for variable in ("HOME", "XDG_CACHE_HOME", "LTH_RUNS", "LTH_DATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for words, variable in {"run tiny": "LTH_RUNS", "data mnist": "LTH_DATA"}.items():
+        code, out, err = lth(capsys, *words.split())
+        assert (code, out) == (2, "")
+        assert re.fullmatch(f"lth: No home folder .* {variable} to name .*\n", err)
+
+
+def test_what_a_terminal_cannot_show_is_written_out(tmp_path):
+    script = (
+        "import lth_utils as lth\n"
+        "from lth_utils.cli import print_anywhere\n"
+        "lth.say('5 % of a × b')\n"
+        "print_anywhere()\n"
+        "print('≥ 5')"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (shown.stdout, shown.stderr) == ("5 % of a \\xd7 b\n\\u2265 5\n", "")
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_a_closed_stream_is_no_error(stream):
+    shown = command("list", preexec_fn=lambda: os.close(stream))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert bool(shown.stdout) == (stream != 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_the_output_is_a_sentence():
+    with Path("/dev/full").open("w") as full:
+        shown = command(
+            "list", capture_output=False, stdout=full, stderr=subprocess.PIPE
+        )
+    assert shown.returncode == 2
+    assert shown.stderr == "lth: Stopped: the system says: No space left on device.\n"
+
+
+def in_a_shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `lth` with its output sent somewhere; `lth` stands for this one."""
+    program = f"{shlex.quote(sys.executable)} -m lth_utils.cli"
+    return subprocess.run(
+        ["sh", "-c", command.replace("lth ", f"{program} ", 1)],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["lth --help", "lth list", "lth show lenet-gain --profile laptop", "lth data"],
+)
+def test_every_terminal_can_show_it(command):
+    done = in_a_shell(command, PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()

@@ -544,6 +544,17 @@ def test_a_masked_weight_that_is_exchanged_or_parametrized():
         lth.masks_of(net)
 
 
+def test_hooks_on_weights_go_along():
+    plain = nn.Linear(4, 3)
+    seen = []
+    plain.weight.register_hook(lambda gradient: gradient * 0)
+    plain.bias.register_post_accumulate_grad_hook(lambda bias: seen.append(bias))
+    net = third(lth.masked(plain))
+    net(torch.ones(1, 4)).sum().backward()
+    assert torch.all(net.weight.grad == 0)
+    assert len(seen) == 1
+
+
 def test_masking_twice_keeps_the_masks():
     net = third(lth.masked(tiny_net()))
     assert lth.masks_of(lth.masked(net)) == lth.masks_of(net)

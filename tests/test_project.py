@@ -38,7 +38,8 @@ STOREYS = [
     {"experiments"},
     {"evidence"},
     {"figures"},
-    {"exercises"},
+    {"exercises", "demo"},
+    {"commands"},
     {"cli"},
 ]
 

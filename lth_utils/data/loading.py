@@ -50,6 +50,19 @@ def load(name: str, scaling: str = "standardize") -> Dataset:
     return dataset(name, train, validation, test, scaling, digest)
 
 
+def digest(name: str) -> str:
+    """Return the hash that names a data set's content; nothing is downloaded.
+
+    Args:
+        name: As for `load`.
+
+    Raises:
+        LotteryError: If the word is unknown.
+    """
+    choose("data set", name, DATASETS)
+    return _DIGESTS.get(name) or load(name).digest
+
+
 @lru_cache(maxsize=1)
 def resident(name: str, scaling: str, device: torch.device) -> Dataset:
     """Return the data set on `device`; one is kept for who asks next."""
@@ -84,15 +97,18 @@ def _fashion_mnist() -> tuple[Split, Split, Split, str]:
 def _from_files(source: Source) -> tuple[Split, Split, Split, str]:
     """Four files; the last 5,000 training images are for validation."""
     images, labels, *test = read_files(source, data_folder())
-    digest = hashlib.sha256(
-        "/".join([*source.files.values(), str(_VALIDATION)]).encode()
-    ).hexdigest()
     return (
         _split(images[:-_VALIDATION], labels[:-_VALIDATION]),
         _split(images[-_VALIDATION:], labels[-_VALIDATION:]),
         _split(*test),
-        digest,
+        _digest_of_files(source),
     )
+
+
+def _digest_of_files(source: Source) -> str:
+    """What the files hold is known before they are there: by their own hashes."""
+    content = "/".join([*source.files.values(), str(_VALIDATION)])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _mnist_1d(shuffled: bool = False) -> tuple[Split, Split, Split, str]:
@@ -112,6 +128,12 @@ def _colour_digits() -> tuple[Split, Split, Split, str]:
     return train, validation, test, digest_of(train, validation, test)
 
 
+# Digests that are known without the images.
+_DIGESTS = {
+    "mnist-small": SMALL_SHA256,
+    "mnist": _digest_of_files(MNIST),
+    "fashion-mnist": _digest_of_files(FASHION),
+}
 # A new data set is one more word in words.IMAGES and one more line here.
 LOADERS: dict[str, Callable[[], tuple[Split, Split, Split, str]]] = {
     "mnist-small": _mnist_small,

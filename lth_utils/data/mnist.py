@@ -166,11 +166,17 @@ def _read(source: Source, folder: Path, name: str) -> NDArray[np.uint8] | None:
 
 def _candidates(source: Source, folder: Path, name: str) -> Iterator[Path]:
     """Yield where a file may lie, the place that torchvision gives it first."""
-    raw, dotted = source.raw(folder), name.replace("-idx", ".idx")
-    too_high = _within(folder, f"*/{source.folder}/raw")
-    for place in (raw, raw.parent, folder / "raw", folder, *too_high):
+    dotted = name.replace("-idx", ".idx")
+    for place in _places(source, folder):
         for spelling in (name, dotted, f"{name}.gz", f"{dotted}.gz"):
             yield place / spelling
+
+
+def _places(source: Source, folder: Path) -> Iterator[Path]:
+    """Yield the folders that may have the files, the right one first."""
+    raw = source.raw(folder)
+    yield from (raw, raw.parent, folder / "raw", folder)
+    yield from _within(folder, f"*/{source.folder}/raw")
 
 
 def _within(folder: Path, pattern: str) -> list[Path]:

@@ -87,6 +87,11 @@ def _usable(refusal: str, pair: object) -> Split:
             f"{refusal} its labels are {_form(labels)}, but int64 (N,) was expected,"
             f" each image's class, counted from 0. {hint}"
         )
+    if not labels.is_meta and (least := _range(labels)[0]) < 0:
+        raise LotteryError(
+            f"{refusal} its labels go down to {least}, but classes are counted from 0."
+            " Number them so, and leave out images that have none."
+        )
     if len(images) != len(labels):
         raise LotteryError(
             f"{refusal} it has {len(images)} images and {len(labels)} labels, but one"
@@ -177,7 +182,4 @@ def _labels_hint(labels: Tensor) -> str:
         return "Bring them into that shape, with at least one label."
     if not _whole(labels) and labels.dtype != torch.bool:
         return "Make them whole numbers, such as labels.to(torch.int64)."
-    if labels.is_meta:
-        return ""
-    least, _ = _range(labels)
-    return "" if least >= 0 else f"They go down to {least}: count the classes from 0."
+    return ""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from lth_utils.data.datasets import Dataset
 from lth_utils.training import sparse
 
 # The rooms and files whose code decides a result's bits: all that lies below
@@ -27,11 +26,16 @@ _SOURCES = (
 )
 
 
-def environment(data: Dataset, device: torch.device) -> dict[str, str]:
-    """What besides the job decides the bits: data, torch, device, code."""
+def environment(data: str, device: torch.device) -> dict[str, str]:
+    """What besides the job decides the bits: data, torch, device, code.
+
+    Args:
+        data: The data set's digest.
+        device: Where is trained.
+    """
     on_gpu = device.type == "cuda"
     return {
-        "data": data.digest,
+        "data": data,
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
         "engine": engine(device),

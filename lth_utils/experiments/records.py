@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lth_utils.arguments import whole
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import EXPERIMENTS
+from lth_utils.experiments.plans import Plan
 from lth_utils.files.atomic import holds
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
     Raises:
         LotteryError: If it was not recorded, or the record is damaged.
     """
+    provenance, content = _read(name, profile, TABLE)
     import pandas as pd
 
-    provenance, content = _read(name, profile, TABLE)
     text = io.StringIO(gzip.decompress(content).decode())
     table = pd.read_csv(
         text,
@@ -82,6 +83,20 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
         "provenance": provenance,
     }
     return table
+
+
+def recorded_part(plan: Plan) -> tuple[pd.DataFrame, int]:
+    """Return what a plan asks for of its recorded run, and how many seeds that has.
+
+    Raises:
+        LotteryError: As `recorded`.
+    """
+    table = recorded(plan.name, plan.profile)
+    asked = table["seed"].lt(0)
+    for part in plan.parts:
+        mine = table["experiment"].eq(part.name) & table["arm"].isin(part.arms)
+        asked |= mine & table["seed"].isin(part.seeds)
+    return table[asked], table["seed"].nunique()
 
 
 def recorded_tickets(

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from lth_utils.arguments import whole
-from lth_utils.data.loading import resident
+from lth_utils.data.loading import digest, resident
 from lth_utils.devices import best_device
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import experiment
@@ -169,13 +169,27 @@ def _one(
 def stored(jobs: Sequence[Job]) -> tuple[Store, dict[Job, Result]]:
     """Return the store for these jobs, and those of them that it holds.
 
+    Nothing is downloaded and nothing written.
+
     Raises:
         LotteryError: If one of them is damaged.
     """
-    device = best_device()
-    data = resident(jobs[0].data, jobs[0].scaling, torch.device("cpu"))
-    store = Store(runs_folder(), environment(data, device))
+    store = Store(runs_folder(), environment(digest(jobs[0].data), best_device()))
     return store, {job: store.read(job) for job in jobs if store.has(job)}
+
+
+def finished(plan: Plan) -> tuple[pd.DataFrame | None, str]:
+    """Return a run's table, if the store holds all of it, and what it holds.
+
+    Raises:
+        LotteryError: If a training in the store is damaged.
+    """
+    jobs = jobs_of(plan)
+    store, results = stored(jobs)
+    total = len(set(jobs))  # parts of a study may share trainings
+    held = f"{len(results)} of the {total} trainings are in {store.folder}"
+    whole = len(results) == total
+    return (table_of(plan, results, store) if whole else None), held
 
 
 def _finish(
@@ -187,6 +201,8 @@ def _finish(
     if lacking := [job for job in jobs if job not in found]:
         every = with_ancestors(lacking)
         missing = [job for job in every if not store.has(job)]
+        # Here, not in each worker: data that is not to be had ends the run now.
+        resident(jobs[0].data, jobs[0].scaling, torch.device("cpu"))
         store.check_writable()
         with _progress(len(missing), title) as bar:
             work(missing, store, str(best_device()), workers, lambda _: bar.update())

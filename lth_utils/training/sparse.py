@@ -31,7 +31,8 @@ def numba_version() -> str | None:
     """Return Numba's version, or None, said once, if it cannot be used."""
     try:
         version: str = import_module("numba").__version__
-    except ImportError as error:
+        import_module("lth_utils.training.kernels")
+    except Exception as error:  # no ImportError where NumPy does not match it
         warnings.warn(
             "Sparse networks train as slowly as dense ones here, because Numba"
             f" cannot be used ({error}). To speed them up: pip install numba",

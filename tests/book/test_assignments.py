@@ -2,6 +2,7 @@
 
 import csv
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import assignments
@@ -9,6 +10,7 @@ import nbformat
 import pytest
 from book_fixtures import ROOT
 from nbformat import NotebookNode
+from test_hygiene import URL
 
 FILE = f"{assignments.NAME}.ipynb"
 SOURCE = ROOT / "notebooks" / "assignments" / FILE
@@ -50,6 +52,19 @@ def test_no_solution_and_no_hidden_test_is_released(release):
     assert len(asked) == 6
     for cell in asked:
         assert "# YOUR CODE HERE\n    raise NotImplementedError()" in cell.source
+
+
+def test_nothing_released_leads_to_the_solution(release):
+    text = nbformat.writes(release)
+    # What a student may follow: the address that the library is installed from.
+    set_up = "".join(cell.source for cell in release.cells if cell.id == "set-up")
+    assert set(re.findall(r"\w*\+?\w+://[^\s\"\\)]+", text)) == {f"git+{URL}"}
+    assert text.count(URL) == set_up.count(URL) == 1
+    places = r"assignments|ipynb|colab|nbviewer|github\.dev|blob/|raw/|tree/|/main\b"
+    assert not re.findall(places, text, re.IGNORECASE)
+    assert set(release.metadata) == {"kernelspec"}
+    keys = {key for cell in release.cells for key in cell.metadata}
+    assert keys == {"nbgrader", "deletable", "editable"}
 
 
 def test_every_test_has_its_points_and_is_locked(release):
@@ -209,6 +224,24 @@ def test_nothing_is_written_but_below_build(book, grades):
     }
     files = [path for path in (book / "notebooks").rglob("*") if path.is_file()]
     assert [path.read_bytes() for path in files] == [SOURCE.read_bytes()]
+
+
+def test_older_grades_are_kept(book, grades, monkeypatch):
+    table = book / "_build" / "grades.csv"
+    texts = [table.read_text(), "changed by hand", "changed again"]
+    monkeypatch.setattr(assignments, "_students", lambda _: [])  # quick
+    monkeypatch.setattr(assignments, "_course", lambda *_: nullcontext((book, None)))
+    for text in texts:
+        table.write_text(text)
+        assignments.grade(book, book)
+    kept = [table.with_name(f"grades-{number}.csv") for number in (1, 2, 3)]
+    assert [path.read_text() for path in kept] == texts
+
+
+def test_a_table_that_cannot_be_written_is_known_before(tmp_path, capsys):
+    (tmp_path / "_build").write_text("mine")
+    assert assignments.main(["grade", str(tmp_path)], tmp_path) == 2
+    assert "part of that path is a file" in capsys.readouterr().err
 
 
 # Wrong folders

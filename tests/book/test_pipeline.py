@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import lth_book
 import nbformat
@@ -67,7 +69,7 @@ def run_book(run_once, tmp_path) -> Path:
 def stopped(root: Path, *words: str) -> None:
     """Assert that nothing was run and nothing was left behind."""
     assert not list(root.rglob("_build/**/*.ipynb*"))
-    assert not list(root.rglob(".one*"))
+    assert not list(root.rglob(".lth-*"))
 
 
 # What a copy is, and when it is made again
@@ -83,6 +85,14 @@ def test_a_copy_holds_outputs_profile_and_stamp(run_once):
     assert made["profile"] == "quick"
     assert made["seconds"] > 0
     assert len(made["digest"]) == 64
+
+
+def test_a_build_that_cannot_be_written_is_known_before(book, capsys, monkeypatch):
+    monkeypatch.setattr(run_notebooks, "_run", None)  # would fail
+    (book / "_build").write_text("mine")
+    assert run_notebooks.main([], book) == 1
+    assert "executed: part of that path is a file" in capsys.readouterr().err
+    assert (book / "_build").read_text() == "mine"
 
 
 def test_the_users_own_jupyter_has_no_part_in_it(book, tmp_path, monkeypatch):
@@ -143,6 +153,85 @@ def test_each_chapter_is_said_as_it_finishes(book, capsys):
     assert re.search(
         r"\n  notebooks/one \.\.\. done in \d+ s\n$", capsys.readouterr().out
     )
+
+
+# Whoever saved it
+
+
+def saved(root: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Let another editor save the chapter."""
+    path = root / "notebooks" / "one.ipynb"
+    notebook = json.loads(path.read_text())
+    change(notebook)
+    path.write_text(json.dumps(notebook))
+
+
+def with_other_kernel(notebook: dict[str, Any]) -> None:
+    notebook["metadata"]["kernelspec"]["name"] = "conda-env-foo"
+
+
+def by_colab(notebook: dict[str, Any]) -> None:
+    notebook["nbformat_minor"] = 4
+    kernel = {"display_name": "Python 3", "name": "python3"}
+    notebook["metadata"] = {"colab": {"provenance": []}, "kernelspec": kernel}
+    without_ids(notebook)
+
+
+def without_ids(notebook: dict[str, Any]) -> None:
+    for cell in notebook["cells"]:
+        del cell["id"]
+
+
+def with_one_id_for_all(notebook: dict[str, Any]) -> None:
+    for cell in notebook["cells"]:
+        cell["id"] = "same"
+
+
+def without_a_kernel(notebook: dict[str, Any]) -> None:
+    notebook["metadata"] = {}
+
+
+EDITORS = [
+    with_other_kernel,
+    by_colab,
+    without_ids,
+    with_one_id_for_all,
+    without_a_kernel,
+]
+
+
+@pytest.mark.parametrize("editor", EDITORS)
+def test_a_chapter_that_another_editor_saved_is_run(book, capsys, editor):
+    saved(book, editor)
+    assert run_notebooks.main([], book) == 0
+    copy = nbformat.read(copies.copy(book, "notebooks/one"), as_version=4)
+    nbformat.validate(copy)
+    assert copy.metadata.kernelspec == KERNEL
+    assert copy.cells[3].outputs[0].text.startswith("quick 1 ")
+    assert "Warning" not in capsys.readouterr().err
+
+
+def test_a_cell_without_an_id_that_fails_is_shown(book, capsys):
+    write_chapter(book, "notebooks/one", PARAMETERS, ("x = {}\nx['why']", ""))
+    saved(book, by_colab)
+    assert run_notebooks.main([], book) == 1
+    said = capsys.readouterr().err
+    assert "failed with KeyError: 'why'" in said
+    assert "x['why']" in said
+    stopped(book)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"cells": [', '{"nbformat": 5, "cells": []}', "\0"]
+)
+def test_what_is_no_notebook_is_one_sentence(book, capsys, text):
+    (book / "notebooks" / "one.ipynb").write_text(text)
+    assert run_notebooks.main([], book) == 1
+    said = capsys.readouterr()
+    assert "notebooks/one.ipynb is no whole notebook (" in said.err
+    assert said.err.count("\n") == 1
+    assert "running" not in said.out
+    stopped(book)
 
 
 # What can be wrong

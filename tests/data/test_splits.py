@@ -114,7 +114,6 @@ def test_images_of_no_use_are_sentences(images, hint, where):
 @pytest.mark.parametrize(
     ("labels", "hint"),
     [
-        (LABELS - 1, "go down to -1: count the classes from 0"),
         (LABELS * 1.0, r"whole numbers, such as labels.to\(torch.int64\)"),
         (GOOD.labels.float().requires_grad_(), "whole numbers"),
         (np.eye(4)[LABELS], r"one-hot rows take labels.argmax\(1\)"),
@@ -126,6 +125,14 @@ def test_images_of_no_use_are_sentences(images, hint, where):
 def test_labels_of_no_use_are_sentences(labels, hint):
     with pytest.raises(LotteryError, match=rf"its labels are .*int64 \(N,\).*{hint}"):
         made(IMAGES, labels)
+
+
+def test_negative_labels_are_a_sentence():
+    for labels in (LABELS - 1, GOOD.labels.to(torch.int8) - 1):
+        with pytest.raises(
+            LotteryError, match="go down to -1, but classes are counted"
+        ):
+            made(IMAGES, labels)
 
 
 @pytest.mark.parametrize("strange", [["three", "one"], None, "mnist", [[1], [2, 3]]])

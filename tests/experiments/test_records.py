@@ -124,3 +124,33 @@ def test_an_experiment_without_tickets_keeps_a_table_alone(folder, monkeypatch):
     alone = replace(TINY, arms=("dense",))
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": alone})
     assert set(page_of(lth.record(*WORDS))["sha256"]) == {records.TABLE}
+
+
+# What a record replaces
+
+
+def test_only_a_record_is_replaced_and_that_is_known_before(folder, monkeypatch):
+    lth.record(*WORDS)  # an older record is no hindrance
+    monkeypatch.setattr("lth_utils.experiments.runs.run", None)  # would fail
+    (folder / "notes.txt").write_text("mine")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(LotteryError, match=r"would be lost.*a whole record"):
+        lth.record(*WORDS)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    with pytest.raises(LotteryError, match="is a file, not a folder"):
+        lth.record(*WORDS, folder=folder / "notes.txt")
+    with pytest.raises(LotteryError, match="Cannot write"):
+        lth.record(*WORDS, folder="/proc/nothing-can-be-made-here")
+
+
+def test_every_recorded_run_is_known_as_one():
+    pages = list(records.results_folder().glob(f"*/*/{records.PROVENANCE}"))
+    assert len(pages) > 10
+    assert all(records.is_record(page.parent) for page in pages)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": 1}', '{"sha256": [1]}'])
+def test_a_page_of_something_else_makes_no_record(tmp_path, text):
+    (tmp_path / records.PROVENANCE).write_text(text)
+    assert not records.is_record(tmp_path)
+    assert not records.is_record(tmp_path / "nowhere")

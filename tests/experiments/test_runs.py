@@ -471,3 +471,18 @@ def test_a_worker_has_one_thread_and_an_allocator_that_keeps(monkeypatch, tmp_pa
     assert seen["env"]["OMP_NUM_THREADS"] == "1"
     assert workers.ENVIRONMENT.items() <= seen["env"].items()
     assert int(seen["env"]["MALLOC_MMAP_THRESHOLD_"]) <= 2**25  # older glibcs' limit
+
+
+def test_workers_need_no_error_stream(undisturbed, runs, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    lth.run(replace(TINY, arms=("dense",)), workers=1)
+    dense = contents(runs)
+    assert dense.items() <= contents(undisturbed[0]).items()
+    assert len(dense) == 1
+
+
+@pytest.mark.parametrize(("count", "expected"), [(None, 1), (3, 3)])
+def test_cores_where_none_can_be_asked_for(monkeypatch, count, expected):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert workers.cores() == expected

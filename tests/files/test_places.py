@@ -1,6 +1,5 @@
 """Where the user's files lie: said in a sentence where they cannot."""
 
-import os
 import pwd
 from pathlib import Path
 
@@ -69,10 +68,10 @@ def test_what_can_be_written_is_known_before(tmp_path):
     for name in ("", "a", "a/b/c", "nowhere", "nowhere/a"):
         check_writable(tmp_path / name)
     for name in ("file", "file/a/b"):
-        with pytest.raises(LotteryError, match="is a file, not a folder; .* instead"):
+        with pytest.raises(LotteryError, match=r"is a file, not a folder; .* instead"):
             check_writable(tmp_path / name, ", or print instead")
     with pytest.raises(LotteryError, match="Cannot write"):
         check_writable(tmp_path / "loop")
     with pytest.raises(LotteryError, match="Cannot write"):
         check_writable(Path("/proc/nothing-can-be-made-here"))
-    assert sorted(os.listdir(tmp_path)) == ["file", "loop", "nowhere"]
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "loop", "nowhere"}

@@ -1,0 +1,69 @@
+"""What a terminal shows: a run's table, and curves drawn with letters."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from lth_utils.experiments.tables import summary
+
+
+def summary_text(name: str, table: pd.DataFrame) -> str:
+    """Return a run's summary, with what it is of and where it is from.
+
+    Args:
+        name: What the run is called.
+        table: What `run` or `recorded` returned.
+    """
+    source = "recorded" if "provenance" in table.attrs else "from the store"
+    rows = summary(table)
+    if rows["experiment"].nunique() == 1:
+        rows = rows.drop(columns="experiment")
+    percent = dict.fromkeys(("mean", "min", "max", "final"), "{:.2%}".format)
+    rows["density"] = rows["density"].map("{:.2%}".format)
+    shown = rows.rename(columns={"early_stop": "early-stop iteration"}).to_string(
+        index=False,
+        formatters=percent | {"early-stop iteration": "{:.0f}".format},
+    )
+    return (
+        f"{name}, profile {table.attrs['profile']}, data {table.attrs['data']},"
+        f" {source}, device {table.attrs['device']}\n"
+        "test accuracy at the iteration of least validation loss, over n trainings\n"
+        f"\n{shown}"
+    )
+
+
+def curves_text(
+    curves: Mapping[str, Mapping[int, float]], title: str, rows: int = 12
+) -> str:
+    """Draw curves with the first letters of their names, 72 columns wide.
+
+    Where curves meet there is a star. The first fifth of the way, where every
+    curve is steep, may run out below.
+
+    Args:
+        curves: A name to its points, x to y; the same x in all.
+        title: What is drawn.
+        rows: The height.
+    """
+    xs = sorted({x for points in curves.values() for x in points})
+    shown = [
+        y for points in curves.values() for x, y in points.items() if x > xs[-1] / 5
+    ]
+    least, most = min(shown), max(shown)
+    step = (most - least) / (rows - 1) or 1.0
+    width = 62 // len(xs)
+    grid = [[" "] * len(xs) for _ in range(rows)]
+    for name, points in curves.items():
+        for x, y in points.items():
+            row, column = round((most - y) / step), xs.index(x)
+            if row < rows:
+                taken = grid[row][column] != " "
+                grid[row][column] = "*" if taken else name[0]
+    lines = [
+        f"{most - number * step:6.2f} |" + "".join(f"{sign:>{width}}" for sign in signs)
+        for number, signs in enumerate(grid)
+    ]
+    names = ", ".join([*(f"{name[0]} {name}" for name in curves), "* several"])
+    axis = " " * 7 + "+" + "-" * (width * len(xs))
+    ticks = " " * 8 + "".join(f"{x:>{width}}" for x in xs)
+    return "\n".join([title, names, *lines, axis, ticks])
