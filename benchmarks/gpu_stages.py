@@ -20,7 +20,7 @@ from torch import nn
 
 import lth_utils as lth
 from benchmarks import gpu_files, textbook
-from lth_utils.data.loading import resident
+from lth_utils.data.loading import digest, resident
 from lth_utils.experiments.environment import environment
 from lth_utils.experiments.jobs import jobs_of, with_ancestors
 from lth_utils.experiments.perform import perform
@@ -386,8 +386,7 @@ def tf32_accuracy(bench: Bench) -> Found:
 def figure_4(bench: Bench) -> Found:
     """Train as much of figure F4 as there is time for; record the whole rounds."""
     plan = bench.scale.plan
-    data = resident(plan.data, plan.scaling, bench.device)
-    store = Store(runs_folder(), environment(data, bench.device))
+    store = Store(runs_folder(), environment(digest(plan.data), bench.device))
     store.check_writable()
     every = with_ancestors(jobs_of(plan))
     gpu_files.restore(bench.out, bench.label, store)
