@@ -28,7 +28,7 @@ import torch
 
 from benchmarks import gpu_files
 from benchmarks.gpu_stages import SCALES, STAGES, Bench, Found, Stage, ratios
-from lth_utils.data.loading import resident
+from lth_utils.data.loading import digest, resident
 from lth_utils.errors import LotteryError
 from lth_utils.experiments.environment import environment
 from lth_utils.experiments.recording import versions
@@ -113,7 +113,8 @@ def _begin(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
     device, scale = torch.device(options.device), SCALES[options.scale]
     if scale.data == "mnist":
         gpu_files.find_mnist(gpu_files.HOME / "mnist.zip")
-    made_by = environment(resident(scale.data, "standardize", device), device)
+    resident(scale.data, "standardize", device)  # if it is not to be had, now
+    made_by = environment(digest(scale.data), device)
     text = json.dumps([made_by, options.scale], sort_keys=True)
     label = hashlib.sha256(text.encode()).hexdigest()[:8]
     bench = Bench(device, scale, options.out, label, START + options.seconds)

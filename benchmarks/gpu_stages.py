@@ -20,7 +20,7 @@ from torch import nn
 
 import lth_utils as lth
 from benchmarks import gpu_files, textbook
-from lth_utils.data.loading import resident
+from lth_utils.data.loading import digest, resident
 from lth_utils.experiments.environment import environment
 from lth_utils.experiments.jobs import jobs_of, with_ancestors
 from lth_utils.experiments.perform import perform
@@ -103,6 +103,7 @@ SCALES = {
             seeds=(0,),
             control_rounds=(1, 2),
             controls={},
+            curve_rounds=(0, 2),
         ),
         together=3,
         first=5,
@@ -385,8 +386,7 @@ def tf32_accuracy(bench: Bench) -> Found:
 def figure_4(bench: Bench) -> Found:
     """Train as much of figure F4 as there is time for; record the whole rounds."""
     plan = bench.scale.plan
-    data = resident(plan.data, plan.scaling, bench.device)
-    store = Store(runs_folder(), environment(data, bench.device))
+    store = Store(runs_folder(), environment(digest(plan.data), bench.device))
     store.check_writable()
     every = with_ancestors(jobs_of(plan))
     gpu_files.restore(bench.out, bench.label, store)
@@ -420,10 +420,15 @@ def figure_4(bench: Bench) -> Found:
 def _record(bench: Bench, store: Store) -> int:
     """Record the rounds that are finished in all arms; return how many."""
     plan = bench.scale.plan
-    for rounds in range(plan.rounds, 0, -1):
-        controls = tuple(r for r in plan.control_rounds or () if r <= rounds)
-        part = replace(plan, rounds=rounds, control_rounds=controls)
-        if controls and all(store.has(job) for job in jobs_of(part)):
+    controls = plan.control_rounds or range(1, plan.rounds + 1)
+    for rounds in range(plan.rounds, min(controls) - 1, -1):
+        part = replace(
+            plan,
+            rounds=rounds,
+            control_rounds=tuple(r for r in controls if r <= rounds),
+            curve_rounds=tuple(r for r in plan.curve_rounds if r <= rounds),
+        )
+        if all(store.has(job) for job in jobs_of(part)):
             write_record(part, lth.run(part), "make gpu", bench.out)
             return rounds
     return 0

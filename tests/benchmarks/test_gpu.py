@@ -24,7 +24,7 @@ import lth_utils as lth
 from benchmarks import gpu, gpu_files, gpu_stages
 from benchmarks.gpu_stages import SCALES, STAGES, Bench
 from lth_utils import LotteryError
-from lth_utils.data.loading import resident
+from lth_utils.data.loading import digest
 from lth_utils.data.mnist import Source
 from lth_utils.experiments import recording, records
 from lth_utils.experiments.environment import environment
@@ -375,8 +375,8 @@ def test_without_a_packed_mnist_the_library_looks_itself(source, tmp_path):
 def test_a_part_that_is_full_gets_a_neighbour(bench, monkeypatch, tmp_path):
     gpu_stages.figure_4(bench)
     every = with_ancestors(jobs_of(bench.scale.plan))
-    data = resident("mnist-small", "standardize", torch.device("cpu"))
-    store = Store(tmp_path / "runs", environment(data, bench.device))
+    content = digest("mnist-small")
+    store = Store(tmp_path / "runs", environment(content, bench.device))
     monkeypatch.setattr(gpu_files, "FULL", 100_000)
     for count in (3, 6, 9):
         gpu_files.keep(bench.out, "abc", store, every[:count], every[count:])
