@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments.catalogue import EXPERIMENTS, experiment
+from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.plans import Plan
 from lth_utils.experiments.rates import PRUNING
 from lth_utils.words import DATASETS, SPLITS, check_network
@@ -93,33 +93,9 @@ def _print(name: str, table: pd.DataFrame, csv: bool) -> None:
 
 def list(words: argparse.Namespace) -> None:
     """List experiments and profiles."""
-    from lth_utils.experiments.records import is_recorded
+    from lth_utils.figures.text import experiments_text
 
-    print(f"{'experiment':<18} {'profile':<8} {'network':<13} {'data':<18} size")
-    for name, profiles in EXPERIMENTS.items():
-        for profile, plan in profiles.items():
-            network, *others = {part.network for part in plan.parts}
-            print(
-                f"{name:<18} {profile:<8} {'several' if others else network:<13}"
-                f" {plan.data:<18} {_size(plan)}"
-                + ("; recorded" if is_recorded(name, profile) else "")
-            )
-
-
-def _size(plan: Plan) -> str:
-    """Say how much is trained."""
-    parts, first = plan.parts, plan.parts[0]
-    total = sum(1 for part in parts for _ in part.trainings())
-    rounds = sorted({part.rounds for part in parts})
-    size = (
-        f"{total} trainings of {first.recipe.iterations} iterations:"
-        f" {len(first.seeds)} seeds, rounds 0-{rounds[0]}"
-        + (f" to 0-{rounds[-1]}" if len(rounds) > 1 else "")
-        + f", arms {', '.join(first.arms)}"
-    )
-    if len(parts) == 1:
-        return size
-    return f"{size}, {', '.join(part.name for part in parts)} compared"
+    print(experiments_text())
 
 
 def ladder(words: argparse.Namespace) -> None:

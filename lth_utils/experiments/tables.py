@@ -31,8 +31,8 @@ def checked(table: pd.DataFrame) -> pd.DataFrame:
 
     Raises:
         LotteryError: If it has no rows, lacks a column, leaves a name empty, or
-            holds an evaluation twice, as two profiles of one experiment do when
-            they are put together.
+            holds a training or an evaluation twice, as two profiles of one
+            experiment do when they are put together.
     """
     missing = [c for c in COLUMNS if c not in getattr(table, "columns", ())]
     if missing:
@@ -52,15 +52,20 @@ def checked(table: pd.DataFrame) -> pd.DataFrame:
             f"The column {', '.join(empty)} is empty in some rows: expected each row"
             " to say which training it belongs to."
         )
-    twice = table[table.duplicated(names)]
+    trainings = table[TRAINING].drop_duplicates()
+    # Records round a density: a live run's trainings then differ in nothing else.
+    twice = trainings[trainings.duplicated(TRAINING[:-1])]
+    if twice.empty:
+        twice = table[table.duplicated(names)]
     if len(twice):
         row = twice.iloc[0]
         raise LotteryError(
-            f"The table holds {len(twice):,} evaluations twice, such as"
-            f" {row['experiment']}, {row['arm']}, seed {row['seed']}, round"
-            f" {row['round']}, iteration {row['iteration']}: expected each once. If"
-            " it is two runs put together, name them apart before: pd.concat([one"
-            '.assign(experiment="one"), other.assign(experiment="other")]).'
+            f"The table holds {row['experiment']}, {row['arm']}, seed {row['seed']},"
+            f" control {row['control']}, round {row['round']} more than once"
+            f" ({len(twice):,} such rows): expected each training, and each of its"
+            " evaluations, once. If it is two runs put together, name them apart"
+            ' before: pd.concat([one.assign(experiment="one"),'
+            ' other.assign(experiment="other")]).'
         )
     return table
 

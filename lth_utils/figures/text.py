@@ -1,10 +1,46 @@
-"""What a terminal shows: a run's table, and curves drawn with letters."""
+"""What a terminal shows: experiments, a run's table, curves drawn with letters."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from lth_utils.experiments.catalogue import EXPERIMENTS
+from lth_utils.experiments.plans import Plan
+from lth_utils.experiments.records import is_recorded
 from lth_utils.experiments.tables import summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def experiments_text() -> str:
+    """Return a line for each experiment and profile: what it trains."""
+    lines = [f"{'experiment':<18} {'profile':<8} {'network':<13} {'data':<18} size"]
+    for name, profiles in EXPERIMENTS.items():
+        for profile, plan in profiles.items():
+            network, *others = {part.network for part in plan.parts}
+            lines.append(
+                f"{name:<18} {profile:<8} {'several' if others else network:<13}"
+                f" {plan.data:<18} {_size(plan)}"
+                + ("; recorded" if is_recorded(name, profile) else "")
+            )
+    return "\n".join(lines)
+
+
+def _size(plan: Plan) -> str:
+    parts, first = plan.parts, plan.parts[0]
+    total = sum(len(list(part.trainings())) for part in parts)
+    rounds = sorted({part.rounds for part in parts})
+    size = (
+        f"{total} trainings of {first.recipe.iterations} iterations:"
+        f" {len(first.seeds)} seeds, rounds 0-{rounds[0]}"
+        + (f" to 0-{rounds[-1]}" if len(rounds) > 1 else "")
+        + f", arms {', '.join(first.arms)}"
+    )
+    if len(parts) == 1:
+        return size
+    return f"{size}, {', '.join(part.name for part in parts)} compared"
 
 
 def summary_text(name: str, table: pd.DataFrame) -> str:

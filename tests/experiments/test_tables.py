@@ -64,9 +64,16 @@ def test_a_split_that_was_not_measured_is_no_number():
     [
         (
             lambda t: pd.concat([t, table(lift=0.05)]),
-            "36 evaluations twice, such as 0.5, dense, seed 0, round 0, iteration 100",
+            r"holds 0.5, dense, seed 0, control 0, round 0 more than once \(36 such",
         ),
-        (lambda t: pd.concat([t, t]), r"twice.*pd\.concat\(\[one\.assign\(experiment="),
+        (
+            lambda t: pd.concat([t, t[t["round"] == 1].assign(density=0.80001)]),
+            r"ticket, seed 0, control 0, round 1 more than once \(2 such",
+        ),
+        (
+            lambda t: pd.concat([t, t]),
+            r"more than once.*pd\.concat\(\[one\.assign\(experiment=",
+        ),
         (lambda t: t[t["experiment"] == 0.5], "no rows.*Names of experiments are text"),
         (lambda t: t.drop(columns=["loss", "seed"]), "no column seed, loss: expected"),
         (lambda t: pd.concat([t, t.drop(columns="round")]), "column round is empty"),
@@ -111,7 +118,7 @@ def test_a_recorded_studys_parts_are_found_by_their_names(name, parts):
 
 def test_profiles_of_one_experiment_are_told_apart_or_refused():
     laptop, paper = (lth.recorded("lenet-mnist", p) for p in ("laptop", "paper"))
-    with pytest.raises(LotteryError, match="evaluations twice, such as lenet-mnist"):
+    with pytest.raises(LotteryError, match=r"holds lenet-mnist, .* more than once"):
         lth.summary(pd.concat([laptop, paper]))
     stops = pd.concat([lth.early_stop(laptop), lth.early_stop(paper)])
     with pytest.raises(LotteryError, match="twice: expected one for each seed"):
