@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from lth_utils import pruning
 from lth_utils.arguments import whole
 from lth_utils.data.datasets import Dataset
 from lth_utils.errors import LotteryError
-from lth_utils.files.bundles import read_bundle, write_bundle
+from lth_utils.files.bundles import labelled, part, read_bundle, write_bundle
 from lth_utils.masking import kinds, masked, rewind, snapshot
 from lth_utils.masks import Masks, State, check_fit
 from lth_utils.models.makers import Maker, check_draws, draw, name_of
@@ -125,20 +125,6 @@ class Ticket:
             ) from error
 
 
-def labelled(label: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Prefix each name with "label:", to keep two states in one file."""
-    return {f"{label}:{name}": tensor for name, tensor in tensors.items()}
-
-
-def part(label: str, tensors: Mapping[str, Tensor]) -> State:
-    """Return the tensors that `labelled` prefixed with "label:"."""
-    return {
-        name.removeprefix(f"{label}:"): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(f"{label}:")
-    }
-
-
 def from_seed(
     maker: str | Maker, seed: int, masks: Masks | None = None, **made: object
 ) -> Ticket:
@@ -177,10 +163,10 @@ def oneshot_masks(trained: nn.Module, rates: Rates, scope: str, rounds: int) -> 
     differs ("one-shot" in the paper's figure 4).
     """
     shared = pruning.groups(kinds(trained), rates, scope)
-    whole = Masks.ones(trained)
-    sizes = {name: mask.numel() for name, mask in whole.items()}
+    every = Masks.ones(trained)
+    sizes = {name: mask.numel() for name, mask in every.items()}
     counts = pruning.ladder(sizes, shared, rounds)[rounds]
-    return pruning.keep(pruning.magnitudes(trained), whole, counts)
+    return pruning.keep(pruning.magnitudes(trained), every, counts)
 
 
 # --- the algorithm -----------------------------------------------------------
