@@ -96,8 +96,8 @@ class Ticket:
         """Write the ticket as `ticket.json` and `tensors.safetensors`.
 
         Raises:
-            LotteryError: If the folder cannot be written; an older ticket
-                there is then unharmed.
+            LotteryError: If the folder holds anything but an older ticket, or
+                cannot be written; what is there is then unharmed.
         """
         about = {"network": self.network, "seed": self.seed, "made": dict(self.made)}
         tensors = labelled("mask", self.masks) | labelled("init", self.init)
