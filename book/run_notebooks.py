@@ -151,11 +151,10 @@ def _execute(root: Path, name: str, profile: str, folder: Path) -> NotebookNode:
 def _failure(root: Path, name: str, error: Any) -> str:
     cells = _read(root, name).cells
     failed = next(cell.id for cell in cells if cell.source == error.source)
-    trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
-    return (
-        f"{name}.ipynb: cell {failed!r} failed with {error.ename}: {error.evalue}\n"
-        f"{trace}\nCorrect the cell, or what it uses, and run again."
-    )
+    said = f"{name}.ipynb: cell {failed!r} failed with {error.ename}: {error.evalue}\n"
+    if error.ename != "LotteryError":  # which says what to do
+        said += re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)) + "\n"
+    return f"{said}Correct the cell, or what it uses, and run again."
 
 
 def _runs(root: Path) -> str:
@@ -192,7 +191,12 @@ def report(root: Path) -> str:
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="which chapters")
-    parser.add_argument("--profile", choices=PROFILES, default="quick")
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="quick",
+        help="how long to train; paper: in chapters 1 to 4 and 10",
+    )
     parser.add_argument("--report", action="store_true", help="run nothing")
     options = parser.parse_args(argv)
     try:
