@@ -4,44 +4,42 @@
 # UV=                use plain pip even where uv is installed
 # LTH_RUNS=folder    where trained runs are kept
 
-PYTHON ?= python3
-UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv)
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+  $$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
+ifeq ($(origin UV),undefined)
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
+endif
 PORT ?= 8000
 
 export LTH_RUNS ?= $(CURDIR)/_build/runs
+export HOME ?= $(CURDIR)/_build/home
+# What would put other packages into the environment, or ours elsewhere.
+unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX
 
 VENV := .venv
 PY := $(VENV)/bin/python
-# The environment is known by the hash of what made it: a git checkout moves
-# files' times.
-HASH := $(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
+# The environment is known by the hash of what made it and of where: a git
+# checkout moves files' times, and people move folders.
+HASH := $(shell { pwd -P; cat pyproject.toml requirements.lock; } | cksum | cut -d' ' -f1)
 READY := $(VENV)/ready-$(HASH)
 
-ifdef UV
-USABLE = $(PY) --version
-CREATE = $(UV) venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
-INSTALL = $(UV) pip install --quiet --python $(PY)
-else
-USABLE = $(PY) -m pip --version
-CREATE = $(PYTHON) -m venv --clear $(VENV)
-INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --progress-bar off
-endif
-
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve clean colab release grade record bench lock try
+.PHONY: help book test lint notebooks serve clean colab release grade record bench gpu pack lock try
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
 book: notebooks ## run the notebooks, render the book, say where to open it
-	@$(VENV)/bin/jupyter-book build . -W -n --keep-going
-	@$(PY) book/run_notebooks.py --report
+	@$(PY) book/render.py
 
 test: lint ## style, types, every test, the book in a browser
+	@echo "Running the tests: 6 minutes on two cores"
 	@$(PY) -m pytest
 
 lint: $(READY) ## style (ruff, notebooks too) and types (mypy)
+	@echo "Checking style and types: half a minute"
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
@@ -53,7 +51,7 @@ serve: ## show the built book on http://localhost:8000, or PORT
 	@test -e _build/html/index.html || { echo "There is no book yet: make book first."; exit 1; }
 	@$(PY) book/serve.py "$(PORT)"
 
-clean: ## remove what was built and trained; .venv stays
+clean: ## remove _build with all that was built, trained and graded; .venv stays
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 colab: $(READY) ## run every chapter as Colab would (needs Python 3.12)
@@ -72,22 +70,27 @@ record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=len
 bench: $(READY) ## measure speed; RECORD=1 writes results/bench (half an hour)
 	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)
 
+gpu: ## check and measure on a GPU, 9 minutes; installs nothing, uses PYTHON
+	@$(PYTHON) benchmarks/gpu.py $(if $(OUT),--out "$(OUT)")
+
+pack: $(READY) ## pack MNIST, to bring it along to a GPU machine
+	@$(PY) benchmarks/gpu.py --pack
+
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 \
+	@test -n "$(UV)" || { echo "Install uv first: pip cannot write this file." >&2; exit 1; }
+	@"$(UV)" pip compile --quiet --universal --python-version 3.11 \
 	  --no-emit-index-url --generate-hashes --all-extras --no-annotate \
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
-$(READY):
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is none of them:" \
-	    "name yours, as in  make book PYTHON=python3.12"; exit 1; }
-	@echo "Setting up $(VENV) from requirements.lock with $(or $(UV),pip):" \
-	  "about 5 GB, a minute or several."
-	@$(USABLE) >/dev/null 2>&1 || $(CREATE)
-	@$(INSTALL) --require-hashes -r requirements.lock
-	@$(INSTALL) --no-deps --no-build-isolation -e .
-	@rm -f $(VENV)/ready-*
+$(READY): $(PY)
+	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed, and $(or $(PYTHON),python3) is" \
+	    "none of them: name yours, as in  make book PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" book/set_up.py "$(UV)"
 	@touch $@
 
 try: $(READY) ## prune, rewind, train: a ticket against its reinit, a minute
 	@$(VENV)/bin/lth demo
+
+# No recipe: where .venv or the Python under it is gone, it is set up again.
+$(PY):

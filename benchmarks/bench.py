@@ -14,18 +14,29 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks import parts
 from benchmarks.targets import TARGETS, missed
+from lth_utils.cli import print_anywhere
 from lth_utils.experiments import recording
 from lth_utils.experiments.workers import cores
-from lth_utils.files.atomic import atomic_file, atomic_folder
+from lth_utils.files.atomic import (
+    Kind,
+    atomic_file,
+    atomic_folder,
+    check_folder,
+    holds,
+)
+from lth_utils.files.places import check_writable
 from lth_utils.training.sparse import CROSSOVER, numba_version
 
 ROOT = Path(__file__).resolve().parents[1]
+FILES = ("bench.json", "steps.csv.gz", "provenance.json")
+KIND = Kind("record of speed", partial(holds, names=FILES))
 COLUMNS = ("contender", "round", "density", "repeat", "microseconds")
 PARTS = ("lenet", "ladder", "processes", "conv", "memory", "sweep")
 
@@ -90,17 +101,21 @@ def provenance(rounds: int) -> dict[str, object]:
 
 
 def record(
-    found: Mapping[str, float], rows: Sequence[parts.Row], page: Mapping[str, object]
+    place: Path,
+    found: Mapping[str, float],
+    rows: Sequence[parts.Row],
+    page: Mapping[str, object],
 ) -> None:
     """Write `results/bench/`, whole or not at all."""
-    with atomic_folder(ROOT / "results" / "bench") as folder:
+    with atomic_folder(place, KIND) as folder:
         (folder / "bench.json").write_text(as_json(found), "utf-8")
         (folder / "steps.csv.gz").write_bytes(as_csv(rows))
         (folder / "provenance.json").write_text(json.dumps(page, indent=1) + "\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, write; 1 if a ratio misses its floor."""
+    """Measure, write, print; 1 if a ratio misses its floor."""
+    print_anywhere()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9, help="turns of each contender")
     parser.add_argument("--skip", nargs="+", choices=PARTS, default=[], metavar="PART")
@@ -110,15 +125,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("a record holds every part: leave out --skip")
     if options.rounds < 7:
         parser.error("fewer than 7 rounds say too little")
+    ratios, place = ROOT / "_build" / "bench.json", ROOT / "results" / "bench"
+    check_writable(ratios.parent)
+    if options.record:
+        check_folder(place, KIND)
     names = [name for name in PARTS if name not in options.skip]
     found, rows = measure(names, options.rounds)
+    with atomic_file(ratios) as temporary:
+        temporary.write_text(as_json(found), "utf-8")
+    if options.record:
+        record(place, found, rows, provenance(options.rounds))
     print(table(found))
     if "crossover" in found:
         print(f"The library changes engines at a density of {CROSSOVER:g}.")
-    with atomic_file(ROOT / "_build" / "bench.json") as temporary:
-        temporary.write_text(as_json(found), "utf-8")
-    if options.record:
-        record(found, rows, provenance(options.rounds))
     return 1 if missed(found) else 0
 
 

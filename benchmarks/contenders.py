@@ -20,7 +20,7 @@ import torch
 import lth_utils as lth
 from benchmarks import textbook
 from lth_utils.experiments.environment import source_hash
-from lth_utils.files.atomic import atomic_folder
+from lth_utils.files.atomic import Kind, atomic_folder
 from lth_utils.training.engines import Autograd, Descent
 from lth_utils.training.evaluation import TRAIN_SAMPLE
 from lth_utils.training.mlp import MLP, linear_layers
@@ -59,11 +59,13 @@ def tickets() -> list[lth.Ticket]:
     """Return LeNet's ladder: real masks, from 100 iterations a round."""
     place = ROOT / "_build" / "bench" / f"tickets-{source_hash()[:12]}"
     numbers = range(1, ROUNDS + 1)
+    names = {str(number) for number in numbers}
+    ladder = Kind("ladder", lambda old: {each.name for each in old.iterdir()} == names)
     if not place.exists():
         recipe = lth.Recipe(lr=1.2e-3, iterations=100)
         data, rates = lth.load("mnist-small"), lth.PRUNING["lenet"].rates
         found = lth.find_ticket("lenet", data, recipe, rates, ROUNDS)
-        with atomic_folder(place) as temporary:
+        with atomic_folder(place, ladder) as temporary:
             for number, ticket in zip(numbers, found, strict=True):
                 ticket.save(temporary / str(number))
     return [lth.Ticket.load(place / str(number)) for number in numbers]

@@ -14,7 +14,8 @@ from torch.nn.utils import prune
 from torch.utils import data
 
 import lth_utils as lth
-from lth_utils.data.datasets import Dataset, Split
+from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
 from lth_utils.tickets import Ticket
 
 Batches = Iterable[tuple[Tensor, Tensor]]

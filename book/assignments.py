@@ -1,7 +1,8 @@
 """The assignment: the students' version of it, and their grades.
 
     python book/assignments.py release     _build/release/prune-by-magnitude.ipynb
-    python book/assignments.py grade FROM  _build/grades.csv, a row a student
+    python book/assignments.py grade FROM  _build/grades.csv, a row a student;
+                                           older grades become grades-1.csv
 
 FROM holds a folder for each student, and in it prune-by-magnitude.ipynb.
 Grading runs what students wrote, as the user who calls it: do that in a
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from warnings import catch_warnings, simplefilter
 
@@ -24,8 +26,10 @@ from nbformat import NotebookNode
 from nbgrader.apps import NbGraderAPI
 from traitlets.config import Config
 
+from lth_utils.cli import print_anywhere
 from lth_utils.errors import LotteryError
 from lth_utils.files.atomic import atomic_file
+from lth_utils.files.places import check_writable
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "prune-by-magnitude"
@@ -49,11 +53,15 @@ def grade(submissions: Path, root: Path = ROOT, seconds: int = SECONDS) -> Path:
         seconds: What a cell may take.
 
     Returns:
-        The table: student, points by question, total, messages.
+        The table: student, points by question, total, messages. An older one,
+        which may be another class's or changed by hand, is kept beside it.
 
     Raises:
-        LotteryError: If there is no submission, before anything runs.
+        LotteryError: If there is no submission, or the table cannot be
+            written, before anything runs.
     """
+    target = root / "_build" / "grades.csv"
+    check_writable(target.parent)
     students = _students(submissions)
     questions = _questions(root)
     rows = [["student", *questions, "total", "messages"]]
@@ -65,13 +73,20 @@ def grade(submissions: Path, root: Path = ROOT, seconds: int = SECONDS) -> Path:
             )
             row = [points.get(question, 0) for question in questions]
             rows.append([student.name, *row, sum(row), "; ".join(messages)])
-    target = root / "_build" / "grades.csv"
+    if target.exists():
+        target.rename(_unused(target))
     with (
         atomic_file(target) as temporary,
-        temporary.open("w", newline="", encoding="utf8") as file,
+        temporary.open("w", newline="", encoding="utf8", errors="replace") as file,
     ):
         csv.writer(file).writerows(rows)
     return target
+
+
+def _unused(path: Path) -> Path:
+    """Return the first of grades-1.csv, grades-2.csv, … that is not there."""
+    names = (f"{path.stem}-{number}{path.suffix}" for number in count(1))
+    return next(new for name in names if not (new := path.with_name(name)).exists())
 
 
 def _students(submissions: Path) -> list[Path]:
@@ -223,6 +238,7 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     grading = commands.add_parser("grade", help="grade FROM/<student>/*.ipynb")
     grading.add_argument("folder", metavar="FROM", type=Path)
     options = parser.parse_args(argv)
+    print_anywhere()
     try:
         if options.command == "release":
             print(f"The students' version: {release(root)}")

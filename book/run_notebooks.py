@@ -3,7 +3,6 @@
     python book/run_notebooks.py                  those that need it
     python book/run_notebooks.py NAME             one, "notebooks/03-the-algorithm"
     python book/run_notebooks.py --profile laptop longer training
-    python book/run_notebooks.py --report         how long each one took
 
 A chapter is run again only when its text, the library, results/, the lock
 file or the profile changed. The tests and the book read the same copies.
@@ -14,8 +13,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -27,9 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "ext"))
 
 import executed  # noqa: E402
+from steps import step  # noqa: E402
 
+from lth_utils.cli import print_anywhere  # noqa: E402
 from lth_utils.errors import LotteryError, choose  # noqa: E402
 from lth_utils.files.atomic import atomic_file  # noqa: E402
+from lth_utils.files.places import check_writable  # noqa: E402
 
 PROFILES = ("quick", "laptop", "paper")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -50,20 +52,24 @@ def run_all(
 
     Raises:
         LotteryError: If `_toc.yml` or a notebook is not as it should be
-            (before anything runs), or if a cell fails.
+            or `_build` cannot be written (before anything runs), or if a cell
+            fails.
     """
     listed = executed.chapters(root)
     names = [choose("chapter", name, listed) for name in names] or listed
     for name in names:
         _check_parameters(root, name)
+    check_writable(root / "_build" / "executed")
     around = executed.surroundings(root)
     took = {}
+    print("Running the chapters that changed: 5 minutes on two cores if all did")
     for name in names:
         made = executed.digest(root, name, profile, around)
         if executed.stamp(root, name).get("digest") == made:
-            print(f"{name}: unchanged, not run again", flush=True)
+            print(f"  {name}: unchanged", flush=True)
         else:
-            took[name] = _run(root, name, profile, made)
+            with step(f"  {name}"):
+                took[name] = _run(root, name, profile, made)
     return took
 
 
@@ -102,20 +108,25 @@ def _read(root: Path, name: str) -> NotebookNode:
 
 def _run(root: Path, name: str, profile: str, made: str) -> float:
     """Run one chapter; its copy appears whole, stamped, or not at all."""
-    print(f"{name}: running", flush=True)
     start = time.perf_counter()
     copy = executed.copy(root, name)
     # The copy's folder is the working folder: a file that a chapter writes
     # lands under _build, never among the sources.
     copy.parent.mkdir(parents=True, exist_ok=True)
-    with _environment(LTH_BOOK="1", LTH_RUNS=_runs(root)):
+    # A user's start-up files and kernels are not a part of the book.
+    with _environment(
+        LTH_BOOK="1",
+        LTH_RUNS=_runs(root),
+        IPYTHONDIR=str(root / "_build" / "ipython"),
+        JUPYTER_PREFER_ENV_PATH="1",
+        HOME=_home(root),
+    ):
         notebook = _execute(root, name, profile, copy.parent)
     seconds = round(time.perf_counter() - start, 1)
     stamp = {"digest": made, "profile": profile, "seconds": seconds}
     notebook.metadata[executed.KEY] = stamp
     with atomic_file(copy) as temporary:
         nbformat.write(notebook, temporary)
-    print(f"{name}: done in {executed.clock(seconds)}", flush=True)
     return seconds
 
 
@@ -162,6 +173,16 @@ def _runs(root: Path) -> str:
     return os.environ.get("LTH_RUNS") or str(root / "_build" / "runs")
 
 
+def _home(root: Path) -> str:
+    """The user's home folder, or one under _build where that takes no files."""
+    with suppress(RuntimeError):  # there is none
+        if os.access(Path.home(), os.W_OK):
+            return str(Path.home())
+    home = root / "_build" / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    return str(home)
+
+
 @contextmanager
 def _environment(**variables: str) -> Iterator[None]:
     """Set environment variables, which a notebook's kernel inherits."""
@@ -174,20 +195,6 @@ def _environment(**variables: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def report(root: Path) -> str:
-    """Say how long each chapter took and, once it is built, where the book is."""
-    took: Mapping[str, float] = {
-        name: executed.stamp(root, name).get("seconds", 0.0)
-        for name in executed.chapters(root)
-    }
-    lines = [f"  {name:<32} {executed.clock(took[name]):>12}" for name in took]
-    lines += [f"  {'all chapters':<32} {executed.clock(sum(took.values())):>12}"]
-    page = root / "_build" / "html" / "index.html"
-    if page.is_file():
-        lines += [f"Open {page.as_uri()}"]
-    return "\n".join(["How long each chapter took when it was last run:", *lines])
-
-
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="which chapters")
@@ -197,16 +204,16 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
         default="quick",
         help="how long to train; paper: in chapters 1 to 4 and 10",
     )
-    parser.add_argument("--report", action="store_true", help="run nothing")
     options = parser.parse_args(argv)
+    print_anywhere()
     try:
-        if options.report:
-            print(report(root))
-        else:
-            run_all(root, options.names, options.profile)
+        run_all(root, options.names, options.profile)
     except LotteryError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped: run it again to go on.", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
+from lth_utils.controls import control
 from lth_utils.data.loading import load
 from lth_utils.figures.text import curves_text
-from lth_utils.masks import masked, rewind, snapshot
+from lth_utils.masking import masked, rewind, snapshot
 from lth_utils.models import LeNet
 from lth_utils.pruning import prune
-from lth_utils.tickets import control, from_seed
+from lth_utils.tickets import from_seed
 from lth_utils.training.evaluation import Training
 from lth_utils.training.loop import train
 from lth_utils.training.recipes import Recipe

@@ -1,19 +1,12 @@
-"""Masks, and networks that obey them.
+"""Masks: which weights are alive.
 
-A mask says which weights are alive. A masked layer computes exactly what the
-plain layer computes; only its gradient is multiplied by the mask. So a weight
-that starts at 0 stays at 0, with momentum and weight decay too, as long as
-the optimizer is fresh: its moments never see anything but 0. Biases and
-BatchNorm parameters are never masked (paper, section 2).
+`masking.py` makes networks obey them.
 """
 
-import copy
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lth_utils.errors import LotteryError
 
@@ -44,10 +37,8 @@ class Masks(Mapping[str, Tensor]):
         Args:
             shaped: A masked network, or masks, to take names and shapes from.
         """
-        if isinstance(shaped, Masks):
-            return cls({name: torch.ones_like(m) for name, m in shaped.items()})
-        layers = masked_layers(shaped)
-        return cls({name: torch.ones_like(la.mask) for name, la in layers.items()})
+        masks = shaped if isinstance(shaped, Masks) else masks_of(shaped)
+        return cls({name: torch.ones_like(mask) for name, mask in masks.items()})
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -116,128 +107,68 @@ def _as_bool(name: str, tensor: Tensor) -> Tensor:
     return alive.clone()
 
 
-class _MaskedGradient(torch.autograd.Function):
-    """The identity, whose gradient is multiplied by the mask.
+def holders(net: nn.Module) -> dict[str, list[tuple[nn.Module, str]]]:
+    """Return who holds each masked weight: a Parameter's name to its places.
 
-    A function rather than a hook on the parameter: a copied or moved layer
-    keeps obeying its mask, while a hook is lost by `copy.deepcopy`.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, mask: Tensor) -> Tensor:
-        ctx.save_for_backward(mask)
-        return weight.view_as(weight)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (mask,) = ctx.saved_tensors
-        return gradients[0] * mask, None
-
-
-class MaskedLinear(nn.Linear):
-    """A linear layer whose pruned weights stay exactly 0.
-
-    `mask` has the weight's shape (out, in) and dtype, 1 for alive. It is no
-    part of `state_dict`, which is the plain layer's.
-    """
-
-    mask: Tensor
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Map (..., in) to (..., out), as the plain layer does."""
-        weight: Tensor = _MaskedGradient.apply(self.weight, self.mask)
-        return F.linear(input, weight, self.bias)
-
-
-class MaskedConv2d(nn.Conv2d):
-    """A convolution whose pruned weights stay exactly 0.
-
-    `mask` has the weight's shape (out, in / groups, height, width) and dtype.
-    """
-
-    mask: Tensor
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Map (N, in, H, W) to (N, out, H', W'), as the plain layer does."""
-        weight: Tensor = _MaskedGradient.apply(self.weight, self.mask)
-        return self._conv_forward(input, weight, self.bias)
-
-
-MASKED: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Linear: MaskedLinear,
-    nn.Conv2d: MaskedConv2d,
-}
-
-
-def masked(net: nn.Module) -> nn.Module:
-    """Return a copy of `net` whose linear and convolution layers are masked.
-
-    Every weight of the copy is alive; its parameters, their names and what it
-    computes are those of `net`, which stays as it is.
+    A place is a module and the weight's name in it. A weight that several
+    modules share has one name, the first of `net.named_parameters()`, and
+    several places.
 
     Raises:
-        LotteryError: If `net` has no plain linear or convolution layer.
+        LotteryError: If a masked weight is no Parameter any more.
     """
-    net = copy.deepcopy(net)
-    plain = [layer for layer in net.modules() if type(layer) in MASKED]
-    for layer in plain:
-        # The layer keeps its parameters, buffers and hooks; only its class,
-        # and so its backward pass, becomes another.
-        layer.__class__ = MASKED[type(layer)]
-        weight = layer.get_parameter("weight")
-        layer.register_buffer("mask", torch.ones_like(weight), persistent=False)
-    if not plain and not _masked_layers(net):
-        raise LotteryError(
-            f"{type(net).__name__} has nothing to mask: expected at least one"
-            " nn.Linear or nn.Conv2d among its modules."
-        )
-    return net
+    names = {id(weight): name for name, weight in net.named_parameters()}
+    found: dict[str, list[tuple[nn.Module, str]]] = {}
+    for place, module in net.named_modules():
+        for local in getattr(module, "masked_names", ()):
+            weight = module._parameters.get(local)
+            if weight is None:
+                raise LotteryError(
+                    f"The masked weight {local!r} of {place or type(net).__name__} is"
+                    " no Parameter any more: expected one. Parametrize, normalize or"
+                    " exchange weights in the plain network, then mask it."
+                )
+            found.setdefault(names[id(weight)], []).append((module, local))
+    return found
 
 
-def _masked_layers(net: nn.Module) -> dict[str, MaskedLinear | MaskedConv2d]:
-    """Return the masked layers by their weights' names, in module order."""
+def weights_and_masks(net: nn.Module) -> dict[str, tuple[nn.Parameter, Tensor]]:
+    """Return each masked weight with the mask that it obeys, by name.
+
+    Empty for a network without masks.
+    """
     return {
-        f"{name}.weight" if name else "weight": layer
-        for name, layer in net.named_modules()
-        if isinstance(layer, MaskedLinear | MaskedConv2d)
+        name: (module.get_parameter(local), module.get_buffer(f"{local}_mask"))
+        for name, ((module, local), *_) in holders(net).items()
     }
 
 
-def masked_layers(net: nn.Module) -> dict[str, MaskedLinear | MaskedConv2d]:
-    """Return the masked layers by their weights' names, in module order.
+def masked_weights(net: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights that have a mask, by name, in module order.
 
     Raises:
         LotteryError: If there are none.
     """
-    layers = _masked_layers(net)
-    if not layers:
-        raise LotteryError(
-            f"{type(net).__name__} has no masked layers: expected a network made"
-            " by lth.masked(net)."
-        )
-    return layers
+    return {name: weight for name, (weight, _) in _some(net).items()}
 
 
 def masks_of(net: nn.Module) -> Masks:
-    """Return the masks that `net` obeys, as copies on the CPU."""
-    return Masks({name: layer.mask for name, layer in masked_layers(net).items()})
-
-
-def apply_masks(net: nn.Module, masks: Mapping[str, Tensor]) -> None:
-    """Make `net` obey `masks`: pruned weights become, and stay, exactly 0.
+    """Return the masks that `net` obeys, as copies on the CPU.
 
     Raises:
-        LotteryError: If names or shapes differ from the network's, or a value
-            is neither 0 nor 1; `net` is then unchanged.
+        LotteryError: If it has none.
     """
-    checked = masks if isinstance(masks, Masks) else Masks(masks)
-    layers = masked_layers(net)
-    check_fit(checked, {name: layer.weight for name, layer in layers.items()})
-    with torch.no_grad():
-        for name, layer in layers.items():
-            layer.mask.copy_(checked[name])
-            # Not weight * mask: that would leave -0.0, and NaN from infinity.
-            layer.weight.masked_fill_(layer.mask == 0, 0)
+    return Masks({name: mask for name, (_, mask) in _some(net).items()})
+
+
+def _some(net: nn.Module) -> dict[str, tuple[nn.Parameter, Tensor]]:
+    found = weights_and_masks(net)
+    if not found:
+        raise LotteryError(
+            f"{type(net).__name__} has no masked weights: expected a network made"
+            " by lth.masked(net)."
+        )
+    return found
 
 
 def check_fit(masks: Masks, weights: Mapping[str, Tensor]) -> None:
@@ -259,54 +190,3 @@ def check_fit(masks: Masks, weights: Mapping[str, Tensor]) -> None:
                 f" expected its weight's, {tuple(weight.shape)}; take masks that"
                 " were made for this network."
             )
-
-
-def snapshot(net: nn.Module) -> State:
-    """Return copies of all parameters and buffers (BatchNorm's too).
-
-    The copies share no memory with `net`: training it does not change them.
-    Masks are not part of it.
-    """
-    return {name: t.detach().clone() for name, t in net.state_dict().items()}
-
-
-def rewind(
-    net: nn.Module, init: State, masks: Mapping[str, Tensor] | None = None
-) -> None:
-    """Set `net` back to `init`, biases and BatchNorm statistics included.
-
-    Args:
-        net: A masked network, changed in place.
-        init: What `snapshot` returned; copied, never shared.
-        masks: The masks to obey from now on; None keeps those it has.
-
-    Raises:
-        LotteryError: If `init` or `masks` belongs to another network.
-    """
-    masks = masks_of(net) if masks is None else masks
-    try:
-        net.load_state_dict(init)
-    except RuntimeError as error:
-        raise LotteryError(
-            f"These weights are of another network than {type(net).__name__}:"
-            f" expected what lth.snapshot(net) returned. ({error})"
-        ) from error
-    apply_masks(net, masks)
-
-
-def kinds(net: nn.Module) -> dict[str, str]:
-    """Return each weight's kind of layer: the paper gives each its own rate.
-
-    Returns:
-        Name to "conv", "shortcut" (1x1 convolutions, which the paper leaves
-        unpruned), "fc", or "output" (the last linear layer).
-    """
-    found = {name: _kind(layer) for name, layer in masked_layers(net).items()}
-    linear = [name for name, kind in found.items() if kind == "fc"]
-    return found | {name: "output" for name in linear[-1:]}  # noqa: C420
-
-
-def _kind(layer: MaskedLinear | MaskedConv2d) -> str:
-    if isinstance(layer, MaskedLinear):
-        return "fc"
-    return "shortcut" if layer.kernel_size == (1, 1) else "conv"

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from lth_utils.arguments import integer
 from lth_utils.errors import LotteryError
 
 
@@ -20,14 +21,15 @@ def seed_of(*parts: str | int) -> int:
 
 
 def check_seed(seed: object) -> int:
-    """Return `seed` if it is an integer of at least 0.
+    """Return `seed` as an int if it is an integer of at least 0, NumPy's too.
 
     Raises:
         LotteryError: If it is anything else (True and 1.0 included).
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    number = integer(seed)
+    if number is None or number < 0:
         raise LotteryError(
             f"The seed {seed!r} is no seed: expected an integer of at least 0,"
             " such as 0, 1 or 2."
         )
-    return seed
+    return number

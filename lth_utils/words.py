@@ -7,27 +7,39 @@ the pen is answered at once.
 import re
 from typing import NamedTuple
 
-from lth_utils.errors import unknown
+from lth_utils.errors import LotteryError, choose, unknown
 
-DATASETS = (
-    "mnist-small",
-    "mnist",
-    "fashion-mnist",
-    "mnist-1d",
-    "mnist-1d-shuffled",
-    "colour-digits",
-)
+# Each data set's images, and the images that each network takes: (channels,
+# height, width).
+IMAGES = {
+    "mnist-small": (1, 28, 28),
+    "mnist": (1, 28, 28),
+    "fashion-mnist": (1, 28, 28),
+    "mnist-1d": (1, 1, 40),
+    "mnist-1d-shuffled": (1, 1, 40),
+    "colour-digits": (3, 32, 32),
+}
+TRAIN_IMAGES = {  # how many there are to train on
+    "mnist-small": 12_000,
+    "mnist": 55_000,
+    "fashion-mnist": 55_000,
+    "mnist-1d": 4_000,
+    "mnist-1d-shuffled": 4_000,
+    "colour-digits": 12_000,
+}
+TAKES = {
+    "lenet": (1, 28, 28),
+    "conv2": (3, 32, 32),
+    "conv4": (3, 32, 32),
+    "conv6": (3, 32, 32),
+    "resnet20": (3, 32, 32),
+    "vgg19": (3, 32, 32),
+    "conv2-narrow": (3, 32, 32),
+    "lenet-1d": (1, 1, 40),
+}
+DATASETS = tuple(IMAGES)
+NETWORKS = tuple(TAKES)
 SCALINGS = ("standardize", "unit", "l2")
-NETWORKS = (
-    "lenet",
-    "conv2",
-    "conv4",
-    "conv6",
-    "resnet20",
-    "vgg19",
-    "conv2-narrow",
-    "lenet-1d",
-)
 SPLITS = ("train", "validation", "test")
 SCOPES = ("layer-wise", "global")
 SCORES = ("magnitude", "random", "initial")
@@ -66,6 +78,9 @@ ARMS = (
     "oneshot-reinit",
     *CONTROLS,
 )
+# Arms that draw something of their own, so that a repeat of one is another
+# training.
+DRAWN = ("oneshot-reinit", *(arm for arm in CONTROLS if arm != "initial"))
 
 _UNITS = r"([1-9][0-9]{0,3}|10000)"
 _GAIN = r"(?=[0.]*[1-9])([0-9]{1,4}(?:\.[0-9]{1,9})?)"
@@ -106,3 +121,22 @@ def check_network(word: str) -> NetworkWord:
     base, first, second, gain = match.groups(default="")
     hidden = (int(first), int(second)) if first else None
     return NetworkWord("lenet" if hidden else base, hidden, float(gain or 1))
+
+
+def check_images(network: str, data: str) -> None:
+    """Check that a network takes a data set's images, by their words.
+
+    Raises:
+        LotteryError: If it does not, or there is no such network or data set.
+    """
+    takes = TAKES[check_network(network).base]
+    images = IMAGES[choose("data set", data, DATASETS)]
+    if images != takes:
+        others = [word for word, shape in IMAGES.items() if shape == takes]
+        takers = [word for word, shape in TAKES.items() if shape == images]
+        raise LotteryError(
+            f"The network {network!r} takes images (C, H, W) of {takes}, but those of"
+            f" {data!r} are {images}: expected a data set that it takes"
+            f" ({', '.join(others)}), or a network that takes these"
+            f" ({', '.join(takers)})."
+        )

@@ -29,7 +29,6 @@ import executed as copies  # noqa: E402
 
 # As it was before any test changed it.
 ENVIRONMENT = dict(os.environ)
-STRICT = ("-W", "-n", "--keep-going")
 
 
 def chapters() -> list[str]:
@@ -54,7 +53,7 @@ def site(executed: Callable[[str], NotebookNode]) -> Path:
     """Build the book strictly and return the folder of its pages."""
     for name in chapters():
         executed(name)
-    command(str(Path(sys.executable).with_name("jupyter-book")), "build", ".", *STRICT)
+    command(sys.executable, "book/render.py")
     pages = ROOT / "_build" / "html"
     assert (pages / "index.html").is_file(), "the build said it was fine, and made none"
     return pages

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pwd
 import re
 import shlex
 import subprocess
@@ -16,7 +17,7 @@ from test_pruning import LADDERS
 
 from lth_utils import EXPERIMENTS, Study, cli
 from lth_utils.data import loading
-from lth_utils.experiments import recording, records, tables
+from lth_utils.experiments import records, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,8 +50,7 @@ def study(tiny, monkeypatch):
 def results(monkeypatch, tmp_path):
     """Let records lie in a folder of the test's own."""
     folder = tmp_path / "results"
-    for module in (records, recording):
-        monkeypatch.setattr(module, "results_folder", lambda: folder)
+    monkeypatch.setattr(records, "results_folder", lambda: folder)
     return folder
 
 
@@ -258,6 +258,7 @@ MISTAKES = {
     "run conv2 --profile paper": "expected one of quick",
     "run lenet-mnist --arms tiket": "Did you mean 'ticket'",
     "run lenet-mnist --arms continued": "expected one of dense, ticket, oneshot",
+    "run lenet-mnist --arms dense,dense": "The arms name 'dense' twice",
     "run lenet-mnist --seeds 0": "number of seeds is 0",
     "run lenet-mnist --seeds -2": "-2",
     "run lenet-mnist --seeds two": "invalid int value: 'two'",
@@ -266,7 +267,7 @@ MISTAKES = {
     "run lenet-mnist --seeds 2.5": "--seeds: invalid int value: '2.5'",
     "run lenet-mnist --seeds": "--seeds: expected one argument",
     "run lenet-mnist --arms=": "Unknown arm of lenet-mnist quick ''",
-    "run lenet-mnist --arms ,": "Unknown arm of lenet-mnist quick ''",
+    "run lenet-mnist --arms ,": "The arms name '' twice",
     "run lenet-mnist --arms ticket,,reinit": "Unknown arm of lenet-mnist quick ''",
     "run lenet-mnist --arms ticket reinit": "Unrecognized arguments: reinit",
     "run lenet-mnist --record --arms=": "Unknown arm of lenet-mnist quick ''",
@@ -330,6 +331,80 @@ def test_a_reader_that_has_seen_enough_is_no_error(words):
     assert (process.returncode, errors) == (0, "")
 
 
+def test_a_record_that_cannot_be_written_is_known_before(
+    tiny, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lth_utils.experiments.runs.run", None)  # would fail
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    (tmp_path / "tiny" / "quick").mkdir(parents=True)
+    (tmp_path / "tiny" / "quick" / "thesis.tex").write_text("years of work")
+    code, out, err = lth(capsys, "run", "tiny", "--record")
+    assert (code, out) == (2, "")
+    assert re.fullmatch("lth: .* holds something that would be lost: .*\n", err)
+    assert (tmp_path / "tiny" / "quick" / "thesis.tex").exists()
+
+
+# Machines that are not ours
+
+
+def command(words: str, **how: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, without an environment."""
+    line = [sys.executable, "-m", "lth_utils.cli", *words.split()]
+    how = {"env": {}, "capture_output": True, "text": True, "cwd": ROOT} | how
+    return subprocess.run(line, **how)
+
+
+def test_it_needs_no_environment():
+    assert command("list").stdout == command("list", env=dict(os.environ)).stdout != ""
+
+
+def test_without_a_home_folder_it_says_what_to_set(tiny, capsys, monkeypatch):
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for variable in ("HOME", "XDG_CACHE_HOME", "LTH_RUNS", "LTH_DATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for words, variable in {"run tiny": "LTH_RUNS", "data mnist": "LTH_DATA"}.items():
+        code, out, err = lth(capsys, *words.split())
+        assert (code, out) == (2, "")
+        assert re.fullmatch(f"lth: No home folder .* {variable} to name .*\n", err)
+
+
+def test_what_a_terminal_cannot_show_is_written_out(tmp_path):
+    script = (
+        "import lth_utils as lth\n"
+        "from lth_utils.cli import print_anywhere\n"
+        "lth.say('5 % of a × b')\n"
+        "print_anywhere()\n"
+        "print('≥ 5')"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (shown.stdout, shown.stderr) == ("5 % of a \\xd7 b\n\\u2265 5\n", "")
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_a_closed_stream_is_no_error(stream):
+    shown = command("list", preexec_fn=lambda: os.close(stream))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert bool(shown.stdout) == (stream != 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_the_output_is_a_sentence():
+    with Path("/dev/full").open("w") as full:
+        shown = command(
+            "list", capture_output=False, stdout=full, stderr=subprocess.PIPE
+        )
+    assert shown.returncode == 2
+    assert shown.stderr == "lth: Stopped: the system says: No space left on device.\n"
+
+
 def in_a_shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `lth` with its output sent somewhere; `lth` stands for this one."""
     program = f"{shlex.quote(sys.executable)} -m lth_utils.cli"
@@ -339,17 +414,6 @@ def in_a_shell(command: str, **environment: str) -> subprocess.CompletedProcess[
         text=True,
         env=os.environ | environment,
     )
-
-
-def test_a_full_disk_is_one_sentence():
-    done = in_a_shell("lth list > /dev/full")
-    assert done.returncode == 2
-    assert re.fullmatch(r"lth: The system refused: .*No space left.*\n", done.stderr)
-
-
-def test_without_an_output_nothing_is_said():
-    done = in_a_shell("lth list >&-")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import lth_utils as lth
-from lth_utils import EXPERIMENTS, cli
+from lth_utils import EXPERIMENTS, cli, commands
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,7 +46,7 @@ def test_every_command_that_a_page_shows_works(command):
     if re.match(DEAR, " ".join(words)):
         assert cli._parser().parse_args(words).do
         if words[0] in ("run", "show"):
-            cli._chosen(cli._parser().parse_args(words))
+            commands._chosen(cli._parser().parse_args(words))
     elif "--help" in words:
         with pytest.raises(SystemExit) as stop:
             cli.main(words)

@@ -1,7 +1,9 @@
 """Exactly k, stable ties, and the paper's ladders without training."""
 
+from contextlib import suppress
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from helpers import RATES, tiny_net
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 import lth_utils as lth
 from lth_utils import LotteryError, Masks
-from lth_utils.pruning import check_density
+from lth_utils.pruning import check_ladder
 
 # paper.md's section 1, from the architectures: round -> percent remaining.
 LENET = [100, 80.04, 64.06, 51.28, 41.05, 32.87, 26.32, 21.07, 16.88, 13.52, 10.83]
@@ -102,19 +104,13 @@ def test_pruning_changes_nothing():
     before = lth.snapshot(net)
     lth.prune(net, 0.5)
     assert lth.masks_of(net).density == 1
-    assert all(torch.equal(before[n], t) for n, t in net.state_dict().items())
+    assert all(torch.equal(before[n], t) for n, t in lth.snapshot(net).items())
 
 
-@pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5, float("nan"), "a"])
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5, float("nan"), "a", True, None])
 def test_fraction_out_of_range(fraction):
     with pytest.raises(LotteryError, match="at least 0 and below 1"):
         lth.prune(lth.masked(tiny_net()), fraction)
-
-
-@pytest.mark.parametrize("density", [0, -0.1, 1.01, None])
-def test_density_out_of_range(density):
-    with pytest.raises(LotteryError, match="above 0 and at most 1"):
-        check_density(density)
 
 
 def test_a_round_that_would_prune_nothing():
@@ -131,6 +127,8 @@ def test_mistaken_words_and_rates():
         lth.prune(net, 0.2, scope="local")
     with pytest.raises(LotteryError, match="Unknown kind of layer 'dense'"):
         lth.prune(net, {"dense": 0.2})
+    with pytest.raises(LotteryError, match="for 'conv', but this network's layers"):
+        lth.prune(net, {"conv": 0.2, "fc": 0.2})
     with pytest.raises(LotteryError, match="Global pruning has one rate"):
         lth.prune(net, RATES, scope="global")
     with pytest.raises(LotteryError, match="needs the initial weights"):
@@ -139,10 +137,95 @@ def test_mistaken_words_and_rates():
         lth.prune(net, 0.2, score="random")
 
 
-def test_keeping_more_than_are_alive():
-    masks = Masks({"a": torch.tensor([1, 0])})
-    with pytest.raises(LotteryError, match="at most the 1 that are alive"):
-        lth.keep({"a": torch.ones(2)}, masks, {("a",): 2})
+@pytest.mark.parametrize("rounds", [-1, 2.0, None])
+def test_a_ladder_of_no_number_of_rounds(rounds):
+    with pytest.raises(LotteryError, match="number of rounds is"):
+        lth.densities(lth.masked(lth.LeNet()), RATES, "layer-wise", rounds)
+
+
+def rounds_that_prune(net, scope):
+    rounds = 0
+    with suppress(LotteryError):
+        while True:
+            lth.apply_masks(net, lth.prune(net, 0.4, scope=scope))
+            rounds += 1
+    return rounds
+
+
+@pytest.mark.parametrize("scope", ["layer-wise", "global"])
+def test_a_ladder_is_judged_as_pruning_would(scope):
+    rounds = rounds_that_prune(lth.masked(tiny_net()), scope)
+    fresh = lth.masked(tiny_net())
+    check_ladder(fresh, 0.4, scope, rounds)
+    with pytest.raises(LotteryError, match=f"Round {rounds + 1} .* at most {rounds} "):
+        check_ladder(fresh, 0.4, scope, rounds + 5)
+
+
+ALIVE = Masks({"a": torch.tensor([1, 1, 0, 1]), "b": torch.ones(2, 2)})
+SCORES = {"a": torch.tensor([1.0, 2, 3, 4]), "b": torch.arange(4.0).view(2, 2)}
+COUNTS = {("a",): 2, ("b",): 1}
+
+
+def scored(*values):
+    return {**SCORES, "a": torch.tensor(values)}
+
+
+@pytest.mark.parametrize(
+    ("scores", "counts", "sentence"),
+    [
+        ({"a": SCORES["a"]}, COUNTS, "scores of 'b' are no tensor"),
+        (scored(1.0, 2, 3), COUNTS, r"scores of 'a' are \(3,\): expected .* \(4,\)"),
+        (scored([1.0, 2], [3, 4]), COUNTS, r"scores of 'a' are \(2, 2\)"),
+        (scored(1, float("nan"), 1, 1), COUNTS, "scores of 'a' hold NaN"),
+        (SCORES, {("a",): -1, ("b",): 1}, "to keep in a is -1: expected an integer"),
+        (SCORES, {("a",): 1.5, ("b",): 1}, r"to keep in a is 1\.5"),
+        (SCORES, {("a",): 2.0, ("b",): 1}, r"to keep in a is 2\.0"),
+        (SCORES, {("a",): 4, ("b",): 1}, "at most the 3 that are alive"),
+        (SCORES, {("a",): 2}, "layer 'b' is in 0 groups"),
+        (SCORES, {("a",): 2, ("a", "b"): 1}, "layer 'a' is in 2 groups"),
+        (SCORES, {("a", "a"): 2, ("b",): 1}, "layer 'a' is in 2 groups"),
+        (SCORES, {**COUNTS, ("c",): 1}, "layer 'c' is not in the masks"),
+        (SCORES, {"a": 2, "b": 1}, r"'a' is no group of layers: expected a tuple"),
+        (SCORES, {}, "layer 'a' is in 0 groups"),
+    ],
+)
+def test_what_cannot_be_kept_is_a_sentence(scores, counts, sentence):
+    with pytest.raises(LotteryError, match=sentence):
+        lth.keep(scores, ALIVE, counts)
+
+
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        (scored(-INF, 0, 0, INF), [0, 1, 0, 1]),
+        (scored(1.0, 2, NAN, 3), [0, 1, 0, 1]),  # the dead need no score
+        (scored(3, 2, 9, 1), [1, 1, 0, 0]),
+        (scored(True, False, True, True), [1, 0, 0, 1]),
+    ],
+)
+def test_scores_are_any_numbers(scores, kept):
+    masks = lth.keep(scores, ALIVE, {("a",): np.int64(2), ("b",): 0})
+    assert masks == Masks({"a": torch.tensor(kept), "b": torch.zeros(2, 2)})
+
+
+def test_a_network_that_diverged_is_not_pruned_by_its_weights():
+    net = lth.masked(lth.LeNet())
+    with torch.no_grad():
+        net.fc2.weight[0, 0] = NAN
+    for rates, scope in ((RATES, "layer-wise"), (0.2, "global")):
+        with pytest.raises(LotteryError, match=r"'fc2\.weight' hold NaN.*diverged"):
+            lth.prune(net, rates, scope=scope)
+    assert lth.prune(net, 0.2, "random", seed=0).density == pytest.approx(0.8)
+
+
+def test_initial_weights_of_another_network():
+    net = lth.masked(lth.LeNet())
+    for init in ({}, lth.LeNet(hidden=(30, 10)).state_dict()):
+        with pytest.raises(LotteryError, match=r"scores of 'fc1\.weight' are"):
+            lth.prune(net, 0.2, "initial", init=init)
 
 
 def test_random_scores_do_not_depend_on_the_order_of_layers():

@@ -1,8 +1,10 @@
 """Tickets: found, saved, rebuilt; the controls differ in one thing only."""
 
 import json
+import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from helpers import RATES, few_digits, tiny_net
@@ -10,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lth_utils as lth
-from lth_utils import LotteryError, Recipe, Ticket, tickets
+from lth_utils import LotteryError, Recipe, Ticket
 from lth_utils.tickets import oneshot_masks
-from lth_utils.words import CONTROLS, NOISES
 
 SHORT = Recipe(iterations=20, evaluate_every=20)
 
@@ -54,21 +55,62 @@ def test_rewinding_to_a_later_iteration(digits):
     )[0]
     net = lth.masked(lth.LeNet(seed=4))
     lth.train(net, digits, Recipe(iterations=5), seed=4)
-    assert same(ticket.init, net.state_dict())
-    with pytest.raises(LotteryError, match="Cannot rewind to iteration 20"):
-        lth.find_ticket("lenet", digits, SHORT, RATES, rounds=1, rewind_to=20)
+    assert same(ticket.init, lth.snapshot(net))
 
 
-def test_any_module_can_be_a_ticket(digits):
-    def small(seed):
-        torch.manual_seed(seed)
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+# --- networks of one's own -----------------------------------------------------
 
-    with torch.random.fork_rng():
-        ticket = lth.find_ticket(small, digits, SHORT, 0.5, rounds=2)[1]
-        net = ticket.build(small)
-    assert ticket.masks.remaining == 1960
-    assert same(lth.masks_of(net), ticket.masks)
+
+def lenet(seed):
+    """A function of that name is not the library's network."""
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+
+
+@pytest.mark.parametrize(
+    "maker", [lenet, lth.LeNet, lambda seed: lth.LeNet(seed).double()]
+)
+def test_any_maker_makes_a_ticket(digits, tmp_path, maker):
+    ticket = lth.find_ticket(maker, digits, SHORT, 0.5, rounds=2, seed=3)[1]
+    assert ticket.masks.density == 0.25
+    assert ticket.network.startswith("own:")
+    assert same(ticket.init, lth.from_seed(maker, 3).init)  # theta_0 is the seed's
+    assert same(lth.masks_of(ticket.build()), ticket.masks)
+    fresh = lth.control(ticket, "reinit", 2, 0)
+    assert fresh.masks == ticket.masks
+    assert same(fresh.init, lth.from_seed(maker, lth.reinit_seed(3, 2, 0)).init)
+    assert not same(fresh.init, ticket.init)
+    lth.control(ticket, "random", 2, 0).build()
+    ticket.save(tmp_path / "t")
+    loaded = Ticket.load(tmp_path / "t")
+    for ask in (loaded.build, lambda: lth.control(loaded, "reinit", 2, 0)):
+        with pytest.raises(LotteryError, match=r"the library's.*load\(folder, maker"):
+            ask()
+    known = Ticket.load(tmp_path / "t", maker)
+    for net in (loaded.build(maker), known.build()):
+        assert same(net.state_dict(), ticket.build().state_dict())
+    assert same(lth.control(known, "reinit", 2, 0).init, fresh.init)
+
+
+def test_a_ticket_is_built_by_its_own_maker_alone(found):
+    with pytest.raises(LotteryError, match="weights are of another network"):
+        found[0].build(lenet)
+    with pytest.raises(LotteryError, match="LeNet is a network: expected what makes"):
+        found[0].build(lth.LeNet())
+
+
+def test_a_ticket_has_masks_for_its_own_weights(found):
+    other = lth.masks_of(lth.masked(tiny_net()))
+    part = lth.Masks({"fc1.weight": torch.ones(2, 2)})
+    for masks in (other, part):
+        with pytest.raises(LotteryError, match="made for this network"):
+            Ticket("lenet", 4, masks, found[0].init, {})
+        with pytest.raises(LotteryError, match="made for this network"):
+            lth.from_seed("lenet", 4, masks)
+    with pytest.raises(LotteryError, match="-1 is no seed"):
+        Ticket("lenet", -1, found[0].masks, found[0].init, {})
+
+
+# --- saved, and read again -----------------------------------------------------
 
 
 def test_a_ticket_comes_back_to_the_same_bits(found, tmp_path):
@@ -114,126 +156,13 @@ def test_saving_over_an_older_ticket(found, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
 
 
-def test_reinit_draws_anew_from_the_same_gaussians(found):
-    seeds = {
-        lth.reinit_seed(4, round, control) for round in (1, 2) for control in (0, 1)
-    }
-    assert len(seeds) == 4
-    fresh = lth.from_seed("lenet", seeds.pop(), found[2].masks)
-    assert fresh.masks == found[2].masks
-    old, new = found[2].init["fc1.weight"], fresh.init["fc1.weight"]
-    assert torch.corrcoef(torch.stack([old.flatten(), new.flatten()]))[0, 1] < 0.02
-    assert new.std() == pytest.approx(old.std().item(), rel=0.02)
-
-
-def test_random_masks_keep_the_layer_counts(found):
-    masks = found[2].masks
-    random = lth.random_masks(masks, seed=4, round=3, control=0)
-    assert random.counts() == masks.counts()
-    overlap = (random["fc1.weight"] & masks["fc1.weight"]).sum() / masks.counts()[
-        "fc1.weight"
-    ]
-    assert overlap < masks.layer_density()["fc1.weight"] + 0.02
-    assert random != lth.random_masks(masks, seed=4, round=3, control=1)
-
-
-CHANGES = {  # what each control changes: the masks, the initial weights
-    "reinit": (False, True),
-    "resample": (False, True),
-    **dict.fromkeys(NOISES, (False, True)),
-    "random": (True, False),
-    "same-fan-in": (True, False),
-    "same-fan-out": (True, False),
-    "initial": (True, False),
-}
-
-
-@pytest.mark.parametrize("arm", CONTROLS)
-def test_a_control_changes_one_thing(found, arm):
-    ticket = found[-1]
-    control = tickets.control(ticket, arm, 2, 0)
-    fresh_masks, fresh_init = CHANGES[arm]
-    kept = all(torch.equal(control.init[n], t) for n, t in ticket.init.items())
-    assert (control.masks != ticket.masks, not kept) == (fresh_masks, fresh_init)
-    assert control.masks.counts() == ticket.masks.counts()
-    again = tickets.control(ticket, arm, 2, 0)
-    assert again.masks == control.masks
-    assert all(torch.equal(again.init[n], t) for n, t in control.init.items())
-    if arm != "initial":  # which has nothing to draw
-        other = tickets.control(ticket, arm, 2, 1)
-        assert other.masks != control.masks or any(
-            not torch.equal(other.init[n], t) for n, t in control.init.items()
-        )
-
-
-def test_an_unknown_control(found):
-    with pytest.raises(lth.LotteryError, match=r"control 'reinti'.*reinit"):
-        tickets.control(found[-1], "reinti", 2, 0)
-
-
-@pytest.mark.parametrize(("arm", "kept", "other"), [("in", 1, 0), ("out", 0, 1)])
-def test_shuffled_masks_keep_each_line(found, arm, kept, other):
-    masks = found[-1].masks
-    shuffled = tickets.control(found[-1], f"same-fan-{arm}", 2, 0).masks
-    for name, mask in masks.items():
-        assert torch.equal(shuffled[name].sum(kept), mask.sum(kept))
-    assert not torch.equal(
-        shuffled["fc1.weight"].sum(other), masks["fc1.weight"].sum(other)
-    )
-
-
-def test_shuffled_masks_of_convolutions():
-    net = lth.masked(lth.Conv2(filters=(4, 5), units=(6, 7)))
-    masks = lth.prune(net, 0.7)
-    by_filter = tickets.shuffled_masks(masks, 0, 1)["conv2.weight"]
-    assert torch.equal(by_filter.sum((1, 2, 3)), masks["conv2.weight"].sum((1, 2, 3)))
-    by_channel = tickets.shuffled_masks(masks, 1, 1)["conv2.weight"]
-    assert torch.equal(by_channel.sum((0, 2, 3)), masks["conv2.weight"].sum((0, 2, 3)))
-
-
-def test_resampled_values_are_the_survivors(found):
-    ticket = found[-1]
-    drawn = tickets.control(ticket, "resample", 2, 0).init
-    for name, mask in ticket.masks.items():
-        survivors = set(ticket.init[name][mask].tolist())
-        assert set(drawn[name][mask].tolist()) <= survivors
-        assert not torch.equal(drawn[name][mask], ticket.init[name][mask])
-
-
-def test_resampling_an_empty_layer_changes_nothing():
-    net = lth.masked(lth.LeNet())
-    masks = lth.Masks({n: torch.zeros_like(m) for n, m in lth.masks_of(net).items()})
-    init = lth.snapshot(net)
-    drawn = tickets.resampled(init, masks, 0)
-    assert all(torch.equal(drawn[name], value) for name, value in init.items())
-
-
-def test_noise_has_the_asked_size_and_one_direction(found):
-    ticket = found[-1]
-    weight = ticket.init["fc1.weight"]
-    half, three = (
-        tickets.control(ticket, arm, 2, 0).init["fc1.weight"] - weight
-        for arm in ("noise-0.5", "noise-3")
-    )
-    assert half.std().item() == pytest.approx(0.5 * weight.std().item(), rel=0.02)
-    assert torch.allclose(6 * half, three, atol=1e-5)
-
-
-def test_the_largest_initial_values_need_no_training(found):
-    ticket = found[-1]
-    masks = tickets.control(ticket, "initial", 2, 0).masks
-    for name, mask in masks.items():
-        size = ticket.init[name].abs()
-        assert size[mask].min() >= size[~mask].max()
-
-
 @pytest.mark.parametrize("scope", ["layer-wise", "global"])
 def test_oneshot_goes_as_deep_as_the_ladder(scope):
     net = lth.masked(lth.ResNet20() if scope == "global" else lth.LeNet())
     rates = {"conv": 0.2} if scope == "global" else RATES
     masks = oneshot_masks(net, rates, scope, rounds=6)
     assert masks.density == lth.densities(net, rates, scope, 6)[6]
-    weights = net.state_dict()
+    weights = lth.snapshot(net)
     for name, mask in masks.items():
         if scope == "layer-wise":
             assert weights[name][mask].abs().min() >= weights[name][~mask].abs().max()
@@ -279,7 +208,64 @@ def test_a_missing_ticket(tmp_path):
         Ticket.load(tmp_path / "nowhere")
 
 
-def test_wrong_rates_stop_before_training(digits, monkeypatch):
+# --- what is known before, and what is kept after --------------------------------
+
+MISTAKES = [
+    ({"rates": {"fc": 1.2}}, "at least 0 and below 1"),
+    ({"rates": 20}, "fraction is 20: expected .* such as 0.2 for 20 %"),
+    ({"rates": {"conv": 0.2}}, "for 'conv', but this network's .* kinds fc, output"),
+    ({"rates": {"conv": 0.2, "fc": 0.2}}, "for 'conv', but this network's"),
+    ({"scope": "global"}, "Global pruning has one rate"),
+    ({"rates": {}}, "Round 1 of 3 would prune nothing"),
+    ({"rates": 1e-9}, "Round 1 of 3 would prune nothing.* Raise the fraction.$"),
+    ({"rounds": 52}, "Round 52 of 52 would prune nothing.* prune at most 51 rounds"),
+    ({"rounds": 0}, "number of rounds is 0: expected an integer of at least 1"),
+    ({"rounds": -3}, "number of rounds is -3"),
+    ({"rounds": 3.0}, r"number of rounds is 3\.0"),
+    ({"rewind_to": 20}, "iteration to rewind to is 20: expected .* from 0 to 19"),
+    ({"rewind_to": -1}, "iteration to rewind to is -1"),
+    ({"rewind_to": 2.5}, r"iteration to rewind to is 2\.5"),
+    ({"seed": True}, "True is no seed"),
+    ({"maker": lth.LeNet()}, "LeNet is a network: expected what makes one"),
+    ({"maker": lambda seed: lth.LeNet(0)}, "makes the same weights"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), MISTAKES)
+def test_mistakes_are_said_before_training(digits, monkeypatch, change, sentence):
     monkeypatch.setattr("lth_utils.tickets.train", None)  # training would fail
-    with pytest.raises(LotteryError, match="at least 0 and below 1"):
-        lth.find_ticket("lenet", digits, SHORT, {"fc": 1.2}, rounds=1)
+    right = {"maker": "lenet", "rates": RATES, "rounds": 3}
+    with pytest.raises(LotteryError, match=sentence):
+        lth.find_ticket(data=digits, recipe=SHORT, **right | change)
+
+
+def test_numpys_numbers_are_numbers(digits, found):
+    one, four = np.array([1, 4])
+    rates = {kind: np.float64(rate) for kind, rate in RATES.items()}
+    (again,) = lth.find_ticket("lenet", digits, SHORT, rates, one, seed=four)
+    assert again.masks == found[0].masks
+    assert json.dumps([again.seed, again.made]) == json.dumps([4, found[0].made])
+
+
+@pytest.mark.parametrize(
+    "error", [LotteryError("Training diverged."), KeyboardInterrupt(), OSError(5, "a")]
+)
+def test_what_ends_a_search_carries_what_was_found(digits, found, monkeypatch, error):
+    def stopped(net, data, recipe, seed, round, **more):
+        if round == 2:
+            raise error
+        return lth.train(net, data, recipe, seed, round, **more)
+
+    monkeypatch.setattr("lth_utils.tickets.train", stopped)
+    with pytest.raises(type(error)) as caught:
+        lth.find_ticket("lenet", digits, SHORT, RATES, rounds=3, seed=4)
+    kept = caught.value.tickets
+    assert [ticket.masks for ticket in kept] == [found[0].masks, found[1].masks]
+    told = " ".join(map(str, caught.value.args))
+    assert re.match(r"(.*\. |.*a )?The tickets of rounds 1 to 2 are found", told)
+
+
+def test_a_search_without_a_ticket_ends_as_it_is(digits):
+    wild = Recipe(optimizer="sgd", lr=1e8, iterations=20)
+    with pytest.raises(LotteryError, match=r"Lower the learning rate \(1e\+08\)\.$"):
+        lth.find_ticket("lenet", digits, wild, RATES, rounds=3)

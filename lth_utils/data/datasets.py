@@ -6,31 +6,22 @@ a time, by the data set's own `scale`.
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lth_utils.data.splits import Pair, Split, usable
+from lth_utils.devices import device_of
 from lth_utils.errors import LotteryError, choose
-from lth_utils.words import SCALINGS
-
-
-class Split(NamedTuple):
-    """One split of a data set."""
-
-    images: Tensor  #: uint8, shape (N, C, H, W)
-    labels: Tensor  #: int64, shape (N,)
-
-    @property
-    def size(self) -> int:
-        """The number of images."""
-        return self.images.shape[0]
+from lth_utils.words import SCALINGS, SPLITS
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Three splits on one device, and how their images are scaled.
+
+    However one is made (`dataset`, `replace`, `to`), its splits are looked at.
 
     Attributes:
         name: The word that `load` knows it by.
@@ -41,6 +32,9 @@ class Dataset:
         mean: Each channel's mean over the train split, in grey levels 0-255.
         std: Each channel's standard deviation, likewise.
         digest: A sha256 over the content of all splits.
+
+    Raises:
+        LotteryError: If no training could use it.
     """
 
     name: str
@@ -55,6 +49,19 @@ class Dataset:
         default_factory=dict, init=False, repr=False
     )
 
+    def __post_init__(self) -> None:
+        choose("scaling", self.scaling, SCALINGS)
+        splits = usable(self.name, self.train, self.validation, self.test)
+        for kind, split in zip(SPLITS, splits, strict=True):
+            object.__setattr__(self, kind, split)
+        channels = self.shape[0]
+        if not len(self.mean) == len(self.std) == channels or min(self.std) <= 0:
+            raise LotteryError(
+                f"The data set {self.name!r} has {channels} channels, mean"
+                f" {self.mean} and std {self.std}: expected a mean and a std above 0"
+                " for each channel. Make it by lth.dataset(...), which computes them."
+            )
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """An image's (channels, height, width)."""
@@ -63,8 +70,9 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """The number of classes."""
-        return int(self.train.labels.max()) + 1
+        """The number of classes, by the greatest label of all splits."""
+        splits = (self.train, self.validation, self.test)
+        return max(int(split.labels.max()) for split in splits) + 1
 
     @property
     def device(self) -> torch.device:
@@ -72,7 +80,12 @@ class Dataset:
         return self.train.images.device
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """Return the same data set with every tensor on `device`."""
+        """Return the same data set with every tensor on `device`.
+
+        Raises:
+            LotteryError: If there is no such device.
+        """
+        device = device_of(device)
         train, validation, test = (
             Split(split.images.to(device), split.labels.to(device))
             for split in (self.train, self.validation, self.test)
@@ -116,9 +129,9 @@ class Dataset:
 
 def dataset(
     name: str,
-    train: Split,
-    validation: Split,
-    test: Split,
+    train: Pair,
+    validation: Pair,
+    test: Pair,
     scaling: str = "standardize",
     digest: str | None = None,
 ) -> Dataset:
@@ -126,39 +139,21 @@ def dataset(
 
     Args:
         name: What tables and provenance call it.
-        train: uint8 images (N, C, H, W) and int64 labels (N,).
+        train: A `Split`, or any pair of images (N, C, H, W), whole numbers from
+            0 to 255, and labels (N,), whole numbers from 0; tensors or NumPy
+            arrays.
         validation: Likewise.
         test: Likewise.
         scaling: `standardize`, `unit` or `l2`.
         digest: Names the content; None computes it.
 
     Raises:
-        LotteryError: If images and labels are not of that form.
+        LotteryError: If images and labels are not of that form, or the splits
+            do not fit together.
     """
-    choose("scaling", scaling, SCALINGS)
-    for split in (train, validation, test):
-        _check_split(name, split)
-    mean, std = _moments(train.images)
-    digest = digest or digest_of(train, validation, test)
-    return Dataset(name, train, validation, test, scaling, mean, std, digest)
-
-
-def _check_split(name: str, split: Split) -> None:
-    """Refuse images and labels that no training could use."""
-    images, labels = split
-    if (
-        images.dtype != torch.uint8
-        or images.dim() != 4
-        or labels.dtype != torch.int64
-        or labels.shape != images.shape[:1]
-        or not len(labels)
-    ):
-        raise LotteryError(
-            f"A split of the data set {name!r} is not usable: expected uint8 images"
-            " (N, C, H, W) and int64 labels (N,) with N at least 1, got"
-            f" {images.dtype} {tuple(images.shape)} and"
-            f" {labels.dtype} {tuple(labels.shape)}. Convert them first."
-        )
+    splits = usable(name, train, validation, test)
+    mean, std = _moments(splits[0].images)
+    return Dataset(name, *splits, scaling, mean, std, digest or digest_of(*splits))
 
 
 def _moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lth_utils.data.datasets import Dataset, Split, dataset, digest_of
+from lth_utils.data.datasets import Dataset, dataset, digest_of
 from lth_utils.data.digits import colour_digits
 from lth_utils.data.mnist import (
     FASHION,
@@ -20,6 +20,7 @@ from lth_utils.data.mnist import (
     read_small,
 )
 from lth_utils.data.signals import read_signals
+from lth_utils.data.splits import Split
 from lth_utils.errors import choose
 from lth_utils.words import DATASETS, SCALINGS
 
@@ -133,7 +134,7 @@ _DIGESTS = {
     "mnist": _digest_of_files(MNIST),
     "fashion-mnist": _digest_of_files(FASHION),
 }
-# A new data set is one more word in words.DATASETS and one more line here.
+# A new data set is one more word in words.IMAGES and one more line here.
 LOADERS: dict[str, Callable[[], tuple[Split, Split, Split, str]]] = {
     "mnist-small": _mnist_small,
     "mnist": _mnist,

@@ -9,18 +9,18 @@ such as `MNIST/raw/` under one folder, so one download serves both.
 import hashlib
 import io
 import os
-import shutil
 import socket
-import struct
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lth_utils.data.idx import read_idx
 from lth_utils.errors import LotteryError
-from lth_utils.files.atomic import writing
+from lth_utils.files.atomic import temporary_folder
+from lth_utils.files.places import user_folder, writing
 
 
 class Source(NamedTuple):
@@ -80,20 +80,21 @@ FASHION = Source(
 SMALL = Path(__file__).parent / "packaged" / "mnist-small.npz"
 SMALL_SHA256 = "2a770ec37461c7121fc3ca3cb1bb9f17b9e6a5ec20b851424c09adadf2e6a091"
 
+_LISTED = 8  # names of what is found in place of the files
 _INSTEAD = 'use load("mnist-small"), digits that need no download'
 
 
 def data_folder() -> Path:
-    """Return the folder that holds downloaded data sets.
+    """Return the folder of downloaded data sets: LTH_DATA, or one in the cache.
 
-    The environment variable `LTH_DATA` names it; without one it is
-    `lth/data` in the user's cache folder.
+    Raises:
+        LotteryError: If no home folder is known, and one is needed.
     """
-    named = os.environ.get("LTH_DATA")
-    if named:
-        return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "lth" / "data"
+    folder = user_folder("LTH_DATA", "data")
+    if os.environ.get("LTH_DATA") or folder.exists():
+        return folder
+    earlier = folder.parents[1] / "lth" / "data"  # as it was called at first
+    return earlier if earlier.is_dir() else folder
 
 
 def read_small() -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
@@ -121,7 +122,8 @@ def read_small() -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
 def read_files(source: Source, folder: Path) -> list[NDArray[np.uint8]]:
     """Read the four checked files, downloading what `folder` lacks.
 
-    Nothing is written when all four are there.
+    They may be packed, be called `train-images.idx3-ubyte` and so on, and lie a
+    level too high or too deep. Nothing is written when all four are there.
 
     Args:
         source: MNIST or FASHION.
@@ -134,70 +136,88 @@ def read_files(source: Source, folder: Path) -> list[NDArray[np.uint8]]:
         LotteryError: If a file is damaged, or is missing and cannot be
             downloaded or stored.
     """
-    raw = source.raw(folder)
-    if not all(os.access(raw / name, os.R_OK) for name in source.files):
+    found = {name: _read(source, folder, name) for name in source.files}
+    if any(array is None for array in found.values()):
         _download(source, folder)
+    raw = source.raw(folder)
     return [
-        read_idx(raw / name, digest, source.name)
-        for name, digest in source.files.items()
+        read_idx(raw / name, source.files[name], source.name)
+        if array is None
+        else array
+        for name, array in found.items()
     ]
 
 
-def read_idx(
-    path: Path, digest: str | None = None, of: str = "MNIST"
-) -> NDArray[np.uint8]:
-    """Read an idx file of bytes (the format of MNIST's home page).
+def _read(source: Source, folder: Path, name: str) -> NDArray[np.uint8] | None:
+    """Return a file's array, wherever it lies; None if it lies nowhere."""
+    damaged = None
+    # Path.is_file would raise where a folder may not be looked into.
+    for path in filter(os.path.isfile, _candidates(source, folder, name)):
+        try:
+            return read_idx(path, source.files[name], source.name)
+        except LotteryError as error:
+            # Elsewhere it may be another data set's file of the same name.
+            if source.folder in path.parts:
+                damaged = damaged or error
+    if damaged:
+        raise damaged
+    return None
 
-    Args:
-        path: The uncompressed file.
-        digest: The sha256 it must have; None trusts the file.
-        of: The data set that it belongs to, for the message.
 
-    Returns:
-        The file's array, of one dimension (labels) or three (images).
+def _candidates(source: Source, folder: Path, name: str) -> Iterator[Path]:
+    """Yield where a file may lie, the place that torchvision gives it first."""
+    dotted = name.replace("-idx", ".idx")
+    for place in _places(source, folder):
+        for spelling in (name, dotted, f"{name}.gz", f"{dotted}.gz"):
+            yield place / spelling
 
-    Raises:
-        LotteryError: If the file is unreadable, is cut short, is no idx file
-            or has another sha256.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LotteryError(
-            f"Cannot read {path}: the system says: {error.strerror}. Make the"
-            " file readable, or delete it and load again."
-        ) from error
-    dimensions = content[3] if content[:3] == b"\0\0\x08" and content[3:] else 0
-    start = 4 + 4 * dimensions
-    shape = struct.unpack_from(f">{dimensions}I", content.ljust(start), 4)
-    whole = dimensions > 0 and len(content) == start + int(np.prod(shape))
-    if not whole or digest not in (None, hashlib.sha256(content).hexdigest()):
-        raise LotteryError(
-            f"The file {path} is damaged: it is not the {of} file of that"
-            " name (its sha256 or its length differs). Delete it and load again."
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+def _places(source: Source, folder: Path) -> Iterator[Path]:
+    """Yield the folders that may have the files, the right one first."""
+    raw = source.raw(folder)
+    yield from (raw, raw.parent, folder / "raw", folder)
+    yield from _within(folder, f"*/{source.folder}/raw")
+
+
+def _within(folder: Path, pattern: str) -> list[Path]:
+    """Return what matches within a folder; nothing if it may not be read."""
+    return sorted(folder.glob(pattern)) if os.access(folder, os.R_OK | os.X_OK) else []
 
 
 def _download(source: Source, folder: Path) -> None:
     """Fetch all four files beside their place, check them, move them in."""
-    raw, own = source.raw(folder), f"{source.folder}/raw"
-    remedy = f", or set LTH_DATA to a folder that has {own}, or {_INSTEAD}"
-    with writing(raw, remedy):
+    raw, otherwise = source.raw(folder), f"{_lacking(source, folder)}, or {_INSTEAD}"
+    with writing(raw, f", or {otherwise}"):
+        if folder.is_file():
+            raise LotteryError(
+                f"LTH_DATA names {folder}, which is a file: expected the folder that"
+                f" has, or shall get, {source.folder}/raw. Name that folder, or"
+                f" {_INSTEAD}."
+            )
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".mnist-", dir=folder))
-        try:
-            _fetch(source, temporary)
+        with temporary_folder(folder) as temporary:
+            _fetch(source, temporary, otherwise)
             _check_fetched(source, temporary)
             raw.mkdir(parents=True, exist_ok=True)
             for name in source.files:
-                if not (raw / name).exists():
+                if not os.path.lexists(raw / name):
                     (source.raw(temporary) / name).replace(raw / name)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _fetch(source: Source, folder: Path) -> None:
+def _lacking(source: Source, folder: Path) -> str:
+    """Say what to do where nothing can be downloaded, and what is there."""
+    if not os.environ.get("LTH_DATA"):
+        return f"set LTH_DATA to a folder that has {source.folder}/raw"
+    there = [path.name for path in _within(folder, "[!.]*")]
+    listed = ", ".join(there[:_LISTED]) + (", …" if len(there) > _LISTED else "")
+    return (
+        f"put the four files ({', '.join(source.files)}, or each as .gz) into"
+        f" {source.raw(folder)} (LTH_DATA names {folder}, where there is"
+        f" {listed or 'nothing'})"
+    )
+
+
+def _fetch(source: Source, folder: Path, otherwise: str) -> None:
     """Let torchvision download all four files into `folder`."""
     try:
         from torchvision import datasets  # slow, and broken in places
@@ -205,7 +225,7 @@ def _fetch(source: Source, folder: Path) -> None:
         raise LotteryError(
             f"Cannot import torchvision, which downloads {source.name}"
             f" ({_line(error)}). Install the torchvision that belongs to your torch"
-            f" (pip install --upgrade torch torchvision), or {_INSTEAD}."
+            f" (pip install --upgrade torch torchvision), or {otherwise}."
         ) from error
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # seconds; else a dead line hangs for ever
@@ -216,8 +236,7 @@ def _fetch(source: Source, folder: Path) -> None:
             raise  # a full disk: `writing` has the words
         raise LotteryError(
             f"Cannot download {source.name} ({_line(error)}). Check the network and"
-            f" load again, or set LTH_DATA to a folder that has {source.folder}/raw,"
-            f" or {_INSTEAD}."
+            f" load again, or {otherwise}."
         ) from error
     finally:
         socket.setdefaulttimeout(patience)

@@ -16,7 +16,8 @@ from lth_utils.exercises.checks import (
     same_masks,
     whole,
 )
-from lth_utils.masks import State, apply_masks, masked
+from lth_utils.masking import apply_masks, masked
+from lth_utils.masks import State
 from lth_utils.pruning import prune
 
 

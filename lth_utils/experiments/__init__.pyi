@@ -1,9 +1,9 @@
 from .catalogue import EXPERIMENTS as EXPERIMENTS
 from .catalogue import experiment as experiment
-from .plans import PRUNING as PRUNING
 from .plans import Experiment as Experiment
-from .plans import Pruning as Pruning
 from .plans import Study as Study
+from .rates import PRUNING as PRUNING
+from .rates import Pruning as Pruning
 from .recording import record as record
 from .records import recorded as recorded
 from .records import recorded_tickets as recorded_tickets

@@ -4,13 +4,15 @@ quick    the packaged digits, 1,000 iterations, 3 seeds: minutes on two cores
 laptop   the full data set, 4,000 iterations, 2,000 in the studies of appendix
          G: an hour and less
 paper    the paper's 50,000 iterations: hours
+gpu      the same, some of its arms, for a GPU: minutes (make gpu)
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments.plans import PRUNING, Experiment, Plan, Pruning, Study
-from lth_utils.seeds import check_seed
+from lth_utils.errors import choose
+from lth_utils.experiments.plans import Experiment, Plan, Study, narrowed
+from lth_utils.experiments.rates import PRUNING, Pruning
 from lth_utils.training.recipes import Recipe
 from lth_utils.words import NOISES
 
@@ -45,6 +47,12 @@ _LENET_PAPER = replace(
     recipe=Recipe(lr=1.2e-3, iterations=50_000, evaluate_every=100),
     control_rounds=(3, 7, 11, 15, 18, 20),
     controls={"reinit": 3, "oneshot-reinit": 3},
+)
+# Figure F4's arms.
+_LENET_GPU = replace(
+    _LENET_PAPER,
+    profile="gpu",
+    arms=("dense", "ticket", "oneshot", "oneshot-reinit", "reinit"),
 )
 
 # --- appendix F: inside the tickets -------------------------------------------
@@ -233,6 +241,7 @@ EXPERIMENTS = _by_name(
     _LENET_QUICK,
     _LENET_LAPTOP,
     _LENET_PAPER,
+    _LENET_GPU,
     _INITS_QUICK,
     _INITS_LAPTOP,
     _STRUCTURE_QUICK,
@@ -249,7 +258,7 @@ def experiment(
     name: str,
     profile: str = "quick",
     seeds: int | None = None,
-    arms: tuple[str, ...] | None = None,
+    arms: Sequence[str] | None = None,
 ) -> Plan:
     """Return an experiment, or a study, by its words; narrowed if asked.
 
@@ -264,21 +273,4 @@ def experiment(
     """
     profiles = EXPERIMENTS[choose("experiment", name, EXPERIMENTS)]
     found = profiles[choose(f"profile of {name}", profile, profiles)]
-    if seeds is not None and check_seed(seeds) < 1:
-        raise LotteryError(
-            "The number of seeds is 0: expected an integer of at least 1, such"
-            " as 3 for the seeds 0, 1 and 2."
-        )
-    for arm in arms or ():
-        choose(f"arm of {name} {profile}", arm, found.parts[0].arms)
-    parts = tuple(_narrowed(part, seeds, arms) for part in found.parts)
-    return replace(found, parts=parts) if isinstance(found, Study) else parts[0]
-
-
-def _narrowed(
-    part: Experiment, seeds: int | None, arms: tuple[str, ...] | None
-) -> Experiment:
-    """Return the experiment with fewer seeds or arms."""
-    if seeds is not None:
-        part = replace(part, seeds=tuple(range(seeds)))
-    return replace(part, arms=tuple(arms)) if arms is not None else part
+    return narrowed(found, seeds, arms)

@@ -16,10 +16,11 @@ _SOURCES = (
     "seeds.py",
     "data/*.py",
     "models/*.py",
-    "masks.py",
+    "mask*.py",
     "pruning.py",
     "training/*.py",
     "tickets.py",
+    "controls.py",
     "experiments/jobs.py",
     "experiments/perform.py",
 )

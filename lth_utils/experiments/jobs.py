@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from lth_utils.experiments.plans import CHAINS, Plan, Pruning
+from lth_utils.experiments.plans import CHAINS, Plan
+from lth_utils.experiments.rates import Pruning
 from lth_utils.masks import Masks, State
 from lth_utils.training.evaluation import Point
 from lth_utils.training.recipes import Recipe
@@ -104,11 +105,11 @@ def with_ancestors(jobs: Iterable[Job]) -> list[Job]:
     Chains come before controls, and lower rounds first, so that several
     workers always find something that is ready.
     """
-    found: set[Job] = set()
+    found: dict[Job, None] = {}  # in the plan's order, which a set would lose
     for job in jobs:
         current: Job | None = job
         while current is not None and current not in found:
-            found.add(current)
+            found[current] = None
             current = current.parent()
     chains = ("dense", *CHAINS)
     return sorted(

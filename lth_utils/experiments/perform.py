@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from lth_utils import tickets
+from lth_utils import controls, tickets
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.loading import resident
 from lth_utils.experiments.jobs import Job, Result
 from lth_utils.experiments.plans import CHAINS
-from lth_utils.masks import masked, rewind, snapshot
+from lth_utils.masking import masked, rewind, snapshot
 from lth_utils.models import network
 from lth_utils.pruning import prune
 from lth_utils.tickets import Ticket
@@ -63,9 +63,10 @@ def perform(
 def _train(
     nets: Sequence[nn.Module], data: Dataset, jobs: Sequence[Job], device: torch.device
 ) -> list[Training]:
-    """Train the jobs' networks: together on a GPU, else one by one."""
+    """Train the jobs' networks: LeNets on a GPU together, others one by one."""
     recipe, keys = jobs[0].recipe, [(job.seed, job.round) for job in jobs]
-    if len(nets) == 1 or linear_layers(nets[0]) is None:
+    alone = len(nets) == 1
+    if linear_layers(nets[0]) is None or (alone and device.type == "cpu"):
         return [
             train(net, data, recipe, *key, device)
             for net, key in zip(nets, keys, strict=True)
@@ -73,6 +74,8 @@ def _train(
     try:
         return train_together(nets, data, recipe, keys, device)
     except torch.OutOfMemoryError:
+        if alone:
+            raise
         half = len(nets) // 2
         print(
             f"The GPU's memory is too small for {len(nets)} networks at once:"
@@ -100,7 +103,7 @@ def start(job: Job, parent: Result | None) -> Ticket:
         return tickets.from_seed(job.network, job.seed, **made)
     if job.arm in CONTROLS:
         base = tickets.from_seed(job.network, job.seed, parent.masks)
-        return tickets.control(base, job.arm, job.round, job.control)
+        return controls.control(base, job.arm, job.round, job.control)
     net, seed = trained(job, parent), job.seed
     rates, scope = job.pruning.rates, job.pruning.scope
     if job.arm.startswith("oneshot"):
@@ -108,7 +111,7 @@ def start(job: Job, parent: Result | None) -> Ticket:
     else:
         masks = prune(net, rates, scope=scope)
     if job.arm == "oneshot-reinit":
-        seed = tickets.reinit_seed(seed, job.round, job.control)
+        seed = controls.reinit_seed(seed, job.round, job.control)
     ticket = tickets.from_seed(job.network, seed, masks, **made)
     # Only a chain that is never reset goes on from where it was.
     return replace(ticket, init=snapshot(net)) if job.arm == "continuing" else ticket

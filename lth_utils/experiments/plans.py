@@ -4,53 +4,18 @@ Nothing here needs torch: a word or a number that is wrong is answered before
 anything heavy is imported. The paper's own experiments are in `catalogue.py`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
+from lth_utils.arguments import distinct, several, whole
 from lth_utils.errors import LotteryError, choose
+from lth_utils.experiments.rates import Pruning
 from lth_utils.seeds import check_seed
 from lth_utils.training.recipes import Recipe
-from lth_utils.words import ARMS, DATASETS, SCALINGS, SCOPES, check_network
+from lth_utils.words import ARMS, DRAWN, SCALINGS, TRAIN_IMAGES, check_images
 
 CHAINS = ("ticket", "continuing")  # each round starts from the one before
-
-
-@dataclass(frozen=True)
-class Pruning:
-    """How much of each kind of layer goes in a round, and who competes.
-
-    Args:
-        conv: The fraction of the remaining weights of convolutions.
-        fc: That of linear layers but the last.
-        output: That of the last linear layer.
-        scope: "layer-wise" or "global".
-    """
-
-    conv: float = 0.0
-    fc: float = 0.0
-    output: float = 0.0
-    scope: str = "layer-wise"
-
-    @property
-    def rates(self) -> dict[str, float]:
-        """Kind of layer to its fraction, as `prune` takes them."""
-        return {"conv": self.conv, "fc": self.fc, "output": self.output}
-
-
-# The paper's Figure 2. Its ResNet and VGG leave the output layer, and ResNet
-# its 1x1 shortcuts, unpruned.
-_LENET = Pruning(fc=0.2, output=0.1)
-_SHALLOW_CONV = Pruning(conv=0.1, fc=0.2, output=0.1)
-PRUNING = {
-    "lenet": _LENET,
-    "conv2": _SHALLOW_CONV,
-    "conv2-narrow": _SHALLOW_CONV,
-    "conv4": _SHALLOW_CONV,
-    "conv6": Pruning(conv=0.15, fc=0.2, output=0.1),
-    "resnet20": Pruning(conv=0.2, scope="global"),
-    "vgg19": Pruning(conv=0.2, scope="global"),
-    "lenet-1d": _LENET,
-}
+_ARMS = '("dense", "ticket")'  # an example
 
 
 @dataclass(frozen=True)
@@ -58,8 +23,8 @@ class Experiment:
     """Which networks are trained, on what, and how often.
 
     Args:
-        name: What the user says.
-        profile: The size: "quick", "laptop" or "paper".
+        name: What the user says: words that can name a folder.
+        profile: The size, likewise: "quick", "laptop" or "paper".
         network: The network's word, as `network` takes it.
         data: The data set's word.
         recipe: How each network is trained.
@@ -69,13 +34,16 @@ class Experiment:
         arms: What is compared (words.ARMS).
         control_rounds: The rounds at which arms other than the chains are
             trained; None is every round.
-        controls: Repeats of an arm for each seed and round (1 if missing).
+        controls: Repeats of an arm for each seed and round (1 if missing),
+            for arms that draw something of their own (words.DRAWN).
         curve_rounds: The rounds whose whole curves are recorded, because a
             figure shows them.
         scaling: The input scaling.
 
     Raises:
-        LotteryError: If a word is unknown or a number out of range.
+        LotteryError: If a word is unknown, a number out of range, something
+            said twice, the network does not take the data set's images, or a
+            batch is larger than the train split.
     """
 
     name: str
@@ -93,14 +61,33 @@ class Experiment:
     scaling: str = "standardize"
 
     def __post_init__(self) -> None:
-        check_network(self.network)
-        choose("data set", self.data, DATASETS)
+        _check_name("experiment", self.name)
+        _check_name("profile", self.profile)
+        _check_type("recipe", self.recipe, Recipe)
+        _check_type("pruning", self.pruning, Pruning)
+        check_images(self.network, self.data)
         choose("scaling", self.scaling, SCALINGS)
-        choose("scope", self.pruning.scope, SCOPES)
-        for arm in self.arms:
+        self.recipe.steps_per_epoch(TRAIN_IMAGES[self.data])
+        seeds = several("The seeds", self.seeds, "(0, 1, 2)")
+        arms = distinct("The arms", several("The arms", self.arms, _ARMS))
+        for arm in arms:
             choose("arm", arm, ARMS)
-        for seed in self.seeds:
-            check_seed(seed)
+        least = 0 if arms == ("dense",) else 1
+        rounds = whole("The number of rounds", self.rounds, least)
+        # Into `vars`, since a frozen value refuses to be set.
+        vars(self).update(
+            seeds=distinct("The seeds", tuple(map(check_seed, seeds))),
+            arms=arms,
+            rounds=rounds,
+            controls=_checked_controls(self.controls, arms),
+            curve_rounds=_checked_rounds("curve_rounds", self.curve_rounds, 0, rounds),
+        )
+        if self.control_rounds is not None:
+            # Without an arm that is trained at them they say nothing.
+            used = any(arm not in ("dense", *CHAINS) for arm in arms)
+            most = rounds if used else None
+            found = _checked_rounds("control_rounds", self.control_rounds, 1, most)
+            vars(self)["control_rounds"] = found
 
     @property
     def parts(self) -> tuple["Experiment", ...]:
@@ -132,7 +119,8 @@ class Study:
         parts: The experiments; the table's column `experiment` has their names.
 
     Raises:
-        LotteryError: If they are not on one data set, scaled in one way.
+        LotteryError: If there is none, two have one name, or they are not on
+            one data set, scaled in one way.
     """
 
     name: str
@@ -140,7 +128,13 @@ class Study:
     parts: tuple[Experiment, ...]
 
     def __post_init__(self) -> None:
-        if len({(part.data, part.scaling) for part in self.parts}) != 1:
+        _check_name("study", self.name)
+        _check_name("profile", self.profile)
+        what = f"The parts of the study {self.name}"
+        parts = several(what, self.parts, "(one, other)")
+        distinct(what, tuple(part.name for part in parts))
+        vars(self)["parts"] = parts
+        if len({(part.data, part.scaling) for part in parts}) != 1:
             raise LotteryError(
                 f"The parts of the study {self.name} use several data sets or"
                 " scalings: expected one; make a study for each."
@@ -158,3 +152,91 @@ class Study:
 
 
 Plan = Experiment | Study
+
+
+def narrowed(plan: Plan, seeds: int | None, arms: Iterable[str] | None) -> Plan:
+    """Return the experiment, or each of a study's, with fewer seeds or arms.
+
+    Args:
+        plan: The experiment or study.
+        seeds: How many seeds, counted from 0; None keeps the plan's.
+        arms: Some of its arms; None keeps all.
+
+    Raises:
+        LotteryError: If `seeds` is no integer above 0, or an arm is not there.
+    """
+    if seeds is not None and check_seed(seeds) < 1:
+        raise LotteryError(
+            "The number of seeds is 0: expected an integer of at least 1, such"
+            " as 3 for the seeds 0, 1 and 2."
+        )
+    if arms is not None:
+        arms = distinct("The arms", several("The arms", arms, _ARMS))
+        for arm in arms:
+            choose(f"arm of {plan.name} {plan.profile}", arm, plan.parts[0].arms)
+    parts = tuple(_narrowed(part, seeds, arms) for part in plan.parts)
+    return replace(plan, parts=parts) if isinstance(plan, Study) else parts[0]
+
+
+def _narrowed(
+    part: Experiment, seeds: int | None, arms: tuple[str, ...] | None
+) -> Experiment:
+    if seeds is not None:
+        part = replace(part, seeds=tuple(range(seeds)))
+    if arms is not None:
+        controls = {arm: n for arm, n in part.controls.items() if arm in arms}
+        part = replace(part, arms=arms, controls=controls)
+    return part
+
+
+def _checked_rounds(
+    what: str, rounds: tuple[int, ...], least: int, most: int | None
+) -> tuple[int, ...]:
+    """Return rounds of a plan, checked."""
+    found = several(f"The {what}", rounds, "(3, 7)", may_be_empty=least == 0)
+    checked = (whole(f"A round of {what}", round, least, most) for round in found)
+    return distinct(f"The {what}", tuple(checked))
+
+
+def _checked_controls(
+    controls: Mapping[str, int], arms: tuple[str, ...]
+) -> dict[str, int]:
+    """Return the repeats of each arm, checked."""
+    if not isinstance(controls, Mapping):
+        raise LotteryError(
+            f"The controls are {controls!r}: expected the repeats of each arm, such"
+            ' as {"reinit": 3}.'
+        )
+    checked = {}
+    for arm, count in controls.items():
+        choose("arm", arm, ARMS)
+        checked[arm] = whole(f"The number of controls of {arm!r}", count, 1)
+        if arm not in arms:
+            raise LotteryError(
+                f"There are controls of {arm!r}, which is none of the arms"
+                f" {', '.join(arms)}: expected repeats of these; leave the others out."
+            )
+        if arm not in DRAWN and checked[arm] > 1:
+            raise LotteryError(
+                f"Repeats of {arm!r} would be the same training again: expected"
+                f" controls of arms that draw something anew: {', '.join(DRAWN)}."
+            )
+    return checked
+
+
+def _check_type(what: str, value: object, right: type) -> None:
+    if not isinstance(value, right):
+        raise LotteryError(
+            f"The {what} is {value!r}: expected an lth.{right.__name__}, such as"
+            f" that of lth.experiment('lenet-mnist').{what}."
+        )
+
+
+def _check_name(what: str, name: object) -> None:
+    """Refuse a name that can name no folder, and no line of a table."""
+    usable = isinstance(name, str) and name.strip() and name.isprintable()
+    if not usable or set(str(name)) & set("/\\"):
+        raise LotteryError(
+            f"The {what}'s name {name!r} cannot be used: expected a word or a few, on"
+            " one line and without slashes, such as 'lenet-mnist'."
+        )

@@ -11,13 +11,19 @@ import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lth_utils.experiments import records
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.plans import Plan, Study
-from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS, results_folder
+from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS
 from lth_utils.experiments.tables import thin
-from lth_utils.files.atomic import atomic_folder
+from lth_utils.files.atomic import Kind, atomic_folder, check_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_RECORD = Kind("record", records.is_record)
 
 
 def record(
@@ -40,36 +46,70 @@ def record(
         The record's folder.
 
     Raises:
-        LotteryError: As `run` does, or if the folder cannot be written.
+        LotteryError: As `run` does; or, before any training, if the folder
+            holds anything but an older record, or cannot be written.
     """
     from lth_utils.experiments.runs import run
-    from lth_utils.experiments.workers import cores
 
     chosen = experiment(name, profile, seeds)
-    table = run(chosen, workers=workers)
-    text = thin(table, chosen.curve_rounds).to_csv(index=False, float_format="%.6g")
-    # No time stamp inside, so that the same table gives the same bytes.
-    files = {TABLE: gzip.compress(text.encode(), mtime=0), **_tickets(chosen)}
-    page = {
-        "command": f"lth run {name} --profile {profile}"
+    check_folder(_place(chosen, folder), _RECORD)
+    command = (
+        f"lth run {name} --profile {profile}"
         + (f" --seeds {seeds}" if seeds else "")
-        + " --record",
+        + " --record"
+    )
+    return write_record(chosen, run(chosen, workers=workers), command, folder)
+
+
+def write_record(
+    plan: Plan,
+    table: pd.DataFrame,
+    command: str,
+    folder: str | Path | None = None,
+) -> Path:
+    """Record a finished experiment, with how it was made.
+
+    Args:
+        plan: The experiment.
+        table: What `run` returned for it.
+        command: What made it.
+        folder: Where records lie; None is the checkout's `results/`.
+
+    Returns:
+        The record's folder.
+
+    Raises:
+        LotteryError: If the folder cannot be written.
+    """
+    from lth_utils.experiments.workers import cores
+
+    text = thin(table, plan.curve_rounds).to_csv(index=False, float_format="%.6g")
+    # No time stamp inside, so that the same table gives the same bytes.
+    files = {TABLE: gzip.compress(text.encode(), mtime=0), **_tickets(plan)}
+    one_thread = table.attrs["device"] == "cpu"
+    page = {
+        "command": command,
         "commit": commit(),
         "made": datetime.now(UTC).date().isoformat(),
         **table.attrs,
-        "experiment": asdict(chosen),
+        "experiment": asdict(plan),
         "versions": versions(),
-        "machine": f"{platform.machine()}, {cores()} cores, one thread a training",
+        "machine": f"{platform.machine()}, {cores()} cores"
+        + (", one thread a training" if one_thread else ""),
         "sha256": {
             file: hashlib.sha256(content).hexdigest() for file, content in files.items()
         },
     }
-    place = Path(folder or results_folder()) / name / profile
-    with atomic_folder(place) as temporary:
+    place = _place(plan, folder)
+    with atomic_folder(place, _RECORD) as temporary:
         for file, content in files.items():
             (temporary / file).write_bytes(content)
         (temporary / PROVENANCE).write_text(json.dumps(page, indent=1) + "\n", "utf-8")
     return place
+
+
+def _place(plan: Plan, folder: str | Path | None) -> Path:
+    return Path(folder or records.results_folder()) / plan.name / plan.profile
 
 
 def _tickets(plan: Plan) -> dict[str, bytes]:
@@ -102,7 +142,11 @@ def commit() -> str:
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+            ["git", "-C", str(here), *words],
+            capture_output=True,
+            check=True,
+            encoding="utf-8",
+            errors="replace",  # file names, of which none is needed
         ).stdout.strip()
 
     try:

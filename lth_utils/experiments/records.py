@@ -9,9 +9,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lth_utils.arguments import whole
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import EXPERIMENTS
 from lth_utils.experiments.plans import Plan
+from lth_utils.files.atomic import holds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,18 @@ def results_folder() -> Path:
 def is_recorded(name: str, profile: str) -> bool:
     """Whether there is a recorded run of the experiment's profile."""
     return (results_folder() / name / profile).is_dir()
+
+
+def is_record(folder: Path) -> bool:
+    """Whether a folder holds a whole record, and nothing else."""
+    try:
+        digests = json.loads((folder / PROVENANCE).read_text("utf-8"))["sha256"]
+        return holds(folder, (PROVENANCE, *digests)) and all(
+            hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
+            for file, digest in digests.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
@@ -106,11 +120,8 @@ def recorded_tickets(
 
     page, content = _read(name, profile, TICKETS)
     made = page["experiment"]
-    if round not in range(made["rounds"] + 1):
-        raise LotteryError(
-            f"The recorded run {name} {profile} has no tickets of round {round}:"
-            f" expected a round of 0 to {made['rounds']}."
-        )
+    what = f"The round of the recorded tickets of {name} {profile}"
+    round = whole(what, round, 0, made["rounds"])
     masks: dict[int, dict[str, torch.Tensor]] = {seed: {} for seed in made["seeds"]}
     with np.load(io.BytesIO(content)) as lives:
         for key, rounds in lives.items():

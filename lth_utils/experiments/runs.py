@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
 from tqdm import tqdm
 
+from lth_utils.arguments import whole
 from lth_utils.data.loading import digest, resident
+from lth_utils.devices import best_device
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.environment import environment
 from lth_utils.experiments.jobs import Job, Result, jobs_of, with_ancestors
 from lth_utils.experiments.perform import start
 from lth_utils.experiments.perform import trained as rebuilt
-from lth_utils.experiments.plans import Plan
+from lth_utils.experiments.plans import Plan, narrowed
+from lth_utils.experiments.rates import Pruning
 from lth_utils.experiments.store import Store, runs_folder
 from lth_utils.experiments.tables import COLUMNS
 from lth_utils.experiments.workers import cores, work
+from lth_utils.masking import masked
+from lth_utils.models import network
+from lth_utils.pruning import check_ladder
 from lth_utils.tickets import Ticket
-from lth_utils.training.loop import best_device
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +49,7 @@ def run(
 
     Args:
         name: An experiment's word, or an experiment or study of your own.
-        profile: "quick", "laptop" or "paper".
+        profile: "quick", "laptop" or "paper", for a word.
         seeds: How many seeds, from 0; None keeps the profile's.
         arms: Some of its arms; None keeps all.
         workers: One-thread processes; None takes every core. Their number
@@ -54,8 +61,9 @@ def run(
         `.attrs` names the data set, the profile and the device.
 
     Raises:
-        LotteryError: If an argument is wrong, the store cannot be used, or
-            training diverges.
+        LotteryError: If an argument is wrong, a round would prune nothing or
+            the store cannot be used, before any training; or if a training
+            diverges. What was finished before is kept in the store.
     """
     chosen = chosen_experiment(name, profile, seeds, arms)
     jobs = jobs_of(chosen)
@@ -69,10 +77,24 @@ def chosen_experiment(
     seeds: int | None = None,
     arms: Sequence[str] | None = None,
 ) -> Plan:
-    """Return the experiment or study that the words of `run` name."""
-    if not isinstance(name, str):
-        return name
-    return experiment(name, profile, seeds, tuple(arms) if arms is not None else None)
+    """Return the experiment or study that the words of `run` name.
+
+    Raises:
+        LotteryError: If an argument is wrong, or a round would prune nothing.
+    """
+    if isinstance(name, str):
+        plan = experiment(name, profile, seeds, arms)
+    else:
+        plan = narrowed(name, seeds, arms)
+    for part in plan.parts:
+        if part.arms != ("dense",):
+            _check_ladder(part.network, part.pruning, part.rounds)
+    return plan
+
+
+@cache
+def _check_ladder(word: str, rates: Pruning, rounds: int) -> None:
+    check_ladder(masked(network(word)), rates.rates, rates.scope, rounds)
 
 
 def ticket(
@@ -196,18 +218,13 @@ def check_workers(workers: int | None) -> int:
     """
     if workers is None:
         return cores()
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise LotteryError(
-            f"The number of workers is {workers!r}: expected an integer of at least"
-            " 1; leave it out to use every core."
-        )
-    return workers
+    return whole("The number of workers", workers, 1)
 
 
 def _progress(total: int, title: str) -> tqdm:
     # Plain text, also in a notebook: widget bars leave state in its file. While
-    # the book is built it would only be noise.
-    quiet = os.environ.get("LTH_BOOK") == "1"
+    # the book is built it would only be noise, and a closed error stream has none.
+    quiet = os.environ.get("LTH_BOOK") == "1" or sys.stderr is None
     return tqdm(total=total, desc=title, unit="training", disable=quiet)
 
 

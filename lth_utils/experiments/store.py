@@ -1,14 +1,13 @@
 """Finished trainings in one folder, each under the name of what made it."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lth_utils.errors import LotteryError
 from lth_utils.experiments.jobs import Job, Result
-from lth_utils.files.atomic import sweep, user_folder, writing
 from lth_utils.files.bundles import read_bundle, write_bundle
+from lth_utils.files.places import check_writable, user_folder
 from lth_utils.masks import Masks
 from lth_utils.tickets import labelled, part
 from lth_utils.training.evaluation import Point
@@ -88,7 +87,4 @@ class Store:
         Raises:
             LotteryError: If the folder cannot be written.
         """
-        with writing(self.folder, " or set LTH_RUNS to another"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.folder).close()
-        sweep(self.folder)
+        check_writable(self.folder, ", or set LTH_RUNS to another")

@@ -21,12 +21,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lth_utils.errors import LotteryError
-from lth_utils.experiments.jobs import Job
+from lth_utils.experiments.jobs import Job, Result
 from lth_utils.experiments.perform import perform
 from lth_utils.experiments.store import Store
+
+if TYPE_CHECKING:
+    import torch
 
 _KEPT = "Finished rounds are kept: run again to go on."
 
@@ -69,6 +72,7 @@ class Worker:
             [sys.executable, "-m", "lth_utils.experiments.workers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=None if sys.stderr else subprocess.DEVNULL,  # ours may be closed
             text=True,
             env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
         )
@@ -229,7 +233,7 @@ def _answer(order: dict[str, Any]) -> dict[str, str]:
     jobs = [Job.from_json(job) for job in order["jobs"]]
     try:
         parents = [store.read(p) if (p := job.parent()) else None for job in jobs]
-        results = perform(jobs, parents, torch.device(order["device"]))
+        results = _performed(jobs, parents, torch.device(order["device"]))
         for job, result in zip(jobs, results, strict=True):
             store.write(job, result)
     except LotteryError as error:
@@ -239,6 +243,21 @@ def _answer(order: dict[str, Any]) -> dict[str, str]:
     except Exception:
         return {"traceback": traceback.format_exc()}
     return {}
+
+
+def _performed(
+    jobs: Sequence[Job], parents: Sequence[Result | None], device: "torch.device"
+) -> list[Result]:
+    """Train the jobs; what goes wrong says where, and that nothing is lost."""
+    try:
+        return perform(jobs, parents, device)
+    except LotteryError as error:
+        job, more = jobs[0], len(jobs) - 1
+        beside = f", or one of the {more} trained beside it" if more else ""
+        raise LotteryError(
+            f"{error} It was {job.arm} of {job.network}, seed {job.seed}, round"
+            f" {job.round}{beside}. Finished rounds are kept."
+        ) from error
 
 
 if __name__ == "__main__":

@@ -23,7 +23,12 @@ def say(text: str) -> None:
     >>> say("The ticket keeps a fifth of the weights.")
     The ticket keeps a fifth of the weights.
     """
-    print(textwrap.fill(joined(text), 72))
+    wrapped = textwrap.fill(joined(text), 72)
+    try:
+        print(wrapped)
+    except UnicodeEncodeError:  # a terminal that has no such space
+        wrapped = wrapped.replace("\N{NO-BREAK SPACE}", " ")
+        print(wrapped.encode("ascii", "backslashreplace").decode())
 
 
 def joined(text: str) -> str:

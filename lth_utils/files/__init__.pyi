@@ -1,7 +1,10 @@
+from .atomic import Kind as Kind
 from .atomic import atomic_file as atomic_file
 from .atomic import atomic_folder as atomic_folder
+from .atomic import check_folder as check_folder
 from .atomic import sweep as sweep
-from .atomic import user_folder as user_folder
-from .atomic import writing as writing
 from .bundles import read_bundle as read_bundle
 from .bundles import write_bundle as write_bundle
+from .places import check_writable as check_writable
+from .places import user_folder as user_folder
+from .places import writing as writing

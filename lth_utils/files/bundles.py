@@ -8,6 +8,7 @@ something else, is recognised before anything is made of it.
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lth_utils.errors import LotteryError
-from lth_utils.files.atomic import atomic_folder
+from lth_utils.files.atomic import Kind, atomic_folder, holds, restore
 
 TENSORS = "tensors.safetensors"
 
@@ -31,14 +32,15 @@ def write_bundle(
     """Write `about` and `tensors` as the bundle `folder`, whole or not at all.
 
     Args:
-        folder: Replaced if it is there.
+        folder: Absent, empty, or a whole bundle of this kind, which is replaced.
         kind: What it is ("ticket"); its JSON file is named after it.
         about: What JSON can hold.
         tensors: Name to tensor, of any device.
         remedy: The last words of the sentence if the disk refuses.
 
     Raises:
-        LotteryError: If the folder cannot be written.
+        LotteryError: If the folder holds anything else or cannot be written;
+            what is there is then unharmed.
     """
     content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     page = {
@@ -46,7 +48,8 @@ def write_bundle(
         **about,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    with atomic_folder(folder, remedy) as temporary:
+    known = Kind(kind, partial(_is_bundle, kind))
+    with atomic_folder(folder, known, remedy) as temporary:
         (temporary / TENSORS).write_bytes(content)
         text = json.dumps(page, indent=1, allow_nan=False)
         (temporary / f"{kind}.json").write_text(text + "\n", encoding="utf-8")
@@ -61,6 +64,7 @@ def read_bundle(
         LotteryError: If the folder is missing, damaged or something else.
     """
     page_file = Path(folder) / f"{kind}.json"
+    restore(Path(folder))
     try:
         page = json.loads(page_file.read_text(encoding="utf-8"))
         content = (Path(folder) / TENSORS).read_bytes()
@@ -78,6 +82,15 @@ def read_bundle(
             f" {TENSORS} as this library writes them ({_reason(error)}). Delete it,"
             " or take an undamaged copy."
         ) from error
+
+
+def _is_bundle(kind: str, folder: Path) -> bool:
+    """Whether a folder holds a whole bundle of a kind, and nothing else."""
+    try:
+        read_bundle(folder, kind)
+    except LotteryError:
+        return False
+    return holds(folder, (f"{kind}.json", TENSORS))
 
 
 def _reason(error: Exception) -> str:

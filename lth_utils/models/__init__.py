@@ -6,7 +6,8 @@ at the start, as in its authors' later code. Biases and BatchNorm parameters
 are never pruned and are outside every count of weights. Weights are drawn
 from Gaussian Glorot, each network from a generator of its own.
 
-A file a family of networks; `network` builds one by its word.
+A file a family of networks; `network` builds one by its word, and `makers.py`
+also one of your own, by a function from a seed.
 """
 
 from collections.abc import Callable

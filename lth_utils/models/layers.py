@@ -13,8 +13,8 @@ def initialize(net: nn.Module, seed: int) -> None:
     """Draw every weight of `net` anew; biases become 0, BatchNorm as new.
 
     Gaussian Glorot: mean 0, variance 2 / (fan in + fan out), layer by layer
-    in the order of `net.modules()`. The same seed gives the same bits and
-    touches no global random state.
+    in the order of `net.modules()`. The same seed gives the same bits, however
+    the weights lie in memory, and touches no global random state.
 
     Raises:
         LotteryError: If the seed is no integer of at least 0.
@@ -22,7 +22,9 @@ def initialize(net: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed_of("init", check_seed(seed)))
     for module in net.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
-            nn.init.xavier_normal_(module.weight, generator=generator)
+            drawn = torch.empty(module.weight.shape, dtype=module.weight.dtype)
+            nn.init.xavier_normal_(drawn, generator=generator)
+            module.weight.data.copy_(drawn)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):

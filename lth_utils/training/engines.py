@@ -1,7 +1,7 @@
 """Engines: how a network takes its steps. The generic one is here.
 
 An engine is made for one training. `mlp.py` and `sparse.py` hold faster ones
-for LeNet; `training.py` chooses. All of them do the same arithmetic: in
+for LeNet; `loop.py` chooses. All of them do the same arithmetic: in
 float64 they agree to the last few digits, in float32 only on average, because
 another order of summation soon leads elsewhere.
 """
@@ -15,7 +15,13 @@ from torch.nn import functional as F
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
+from lth_utils.masked_modules import MaskedModule
+from lth_utils.masking import unmasked
+from lth_utils.masks import weights_and_masks
+from lth_utils.training.probe import own_modes
 from lth_utils.training.recipes import Recipe
+
+_LOW = (torch.float16, torch.bfloat16)
 
 
 class Engine(Protocol):
@@ -34,13 +40,17 @@ class Engine(Protocol):
 class Autograd:
     """Any network, on any device: backward by autograd.
 
+    A network in evaluation mode is put into training mode; in one that trains,
+    each module keeps its own mode, so that a frozen BatchNorm stays frozen.
+
     Args:
         net: The network, trained in place.
         recipe: Its optimizer.
     """
 
     def __init__(self, net: nn.Module, recipe: Recipe) -> None:
-        self.net = net.train()
+        self.net = net if net.training else net.train()
+        self.masked = [m for m in net.modules() if isinstance(m, MaskedModule)]
         self.layout = self.swift = torch.contiguous_format
         on_cpu = next(net.parameters()).device.type == "cpu"
         if on_cpu and any(isinstance(part, nn.Conv2d) for part in net.modules()):
@@ -48,20 +58,30 @@ class Autograd:
             # them; signals follow the weights.
             self.swift = torch.channels_last
         self._lay_out(self.swift)
+        self.masks = [
+            (weight, mask.to(weight))
+            for weight, mask in weights_and_masks(net).values()
+            if not bool(mask.all())
+        ]
         self.descent = Descent(net.parameters(), recipe)
 
     def step(self, x: Tensor, y: Tensor) -> None:
         """Take one optimizer step."""
         self._lay_out(self.swift)
         self.net.zero_grad(set_to_none=True)
-        F.cross_entropy(self.net(x), y).backward()
+        with unmasked(self.masked):
+            F.cross_entropy(exact(self.net(x)), y).backward()
+        rows = [(w.grad, m) for w, m in self.masks if w.grad is not None]
+        if rows:
+            gradients, masks = map(list, zip(*rows, strict=True))
+            torch._foreach_mul_(gradients, masks)
         self.descent.step()
 
     def scores(self, x: Tensor) -> Tensor:
         """Return the class scores; BatchNorm uses its running statistics."""
-        self.net.eval()
-        scores: Tensor = self.net(x)
-        self.net.train()
+        with own_modes(self.net), unmasked(self.masked):
+            self.net.eval()
+            scores: Tensor = self.net(x)
         return scores
 
     def write(self) -> None:
@@ -72,6 +92,18 @@ class Autograd:
         if layout != self.layout:
             self.net.to(memory_format=layout)
             self.layout = layout
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """Return a tensor in which sums and squares are exact enough.
+
+    float16 and bfloat16 become float32, in which a mean of squared gradients
+    does not vanish, and complex numbers their two parts; others are returned
+    themselves.
+    """
+    if tensor.is_complex():
+        return torch.view_as_real(tensor.resolve_conj())
+    return tensor.float() if tensor.dtype in _LOW else tensor
 
 
 class Descent:
@@ -87,18 +119,29 @@ class Descent:
     """
 
     def __init__(self, parameters: Iterable[Tensor], recipe: Recipe) -> None:
-        self.recipe, zeros = recipe, torch.zeros_like
+        self.recipe = recipe
         self.state = [  # parameter, mean and mean square of gradients, steps
-            (p, zeros(p), zeros(p), torch.zeros((), device=p.device))
+            (
+                p,
+                torch.zeros_like(exact(p)),
+                torch.zeros_like(exact(p)),
+                torch.zeros((), dtype=torch.float32, device=p.device),
+            )
             for p in parameters
         ]
+        self.inexact = any(p.is_complex() or p.dtype in _LOW for p, *_ in self.state)
 
     @torch.no_grad()
     def step(self) -> None:
         """Move every parameter along its gradient."""
         moving = [row for row in self.state if row[0].grad is not None]
-        values, mean, square, steps = map(list, zip(*moving, strict=True))
-        lists, lr = (values, [p.grad for p in values], mean), self.recipe.lr
+        if not moving:
+            return
+        parameters, mean, square, steps = map(list, zip(*moving, strict=True))
+        values, gradients = parameters, [p.grad for p in parameters]
+        if self.inexact:
+            values, gradients = list(map(exact, values)), list(map(exact, gradients))
+        lists, lr = (values, gradients, mean), self.recipe.lr
         if self.recipe.optimizer == "adam":
             adam(
                 *lists,
@@ -125,26 +168,7 @@ class Descent:
                 nesterov=False,
                 maximize=False,
             )
-
-
-def optimizer(
-    parameters: Iterable[Tensor], recipe: Recipe, capturable: bool = False
-) -> torch.optim.Optimizer:
-    """Return torch's own optimizer, as the recipe says: a GPU's graph asks for it.
-
-    Args:
-        parameters: What it moves.
-        recipe: Its kind and its rates.
-        capturable: Adam's count of steps lies on the GPU, as a graph needs.
-    """
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(
-            parameters, lr=recipe.lr, fused=True, capturable=capturable
-        )
-    return torch.optim.SGD(
-        parameters,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+        if self.inexact:
+            for parameter, value in zip(parameters, values, strict=True):
+                if parameter.dtype in _LOW:
+                    parameter.copy_(value)

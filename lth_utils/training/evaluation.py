@@ -8,9 +8,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lth_utils.data.datasets import Dataset, Split
+from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError, choose
+from lth_utils.masking import obey
 from lth_utils.masks import State
+from lth_utils.training.engines import exact
+from lth_utils.training.probe import (
+    check_match,
+    check_whole,
+    dtype_of,
+    ordinary,
+    own_modes,
+    placed,
+)
 from lth_utils.training.recipes import Recipe
 from lth_utils.words import SPLITS
 
@@ -97,13 +108,22 @@ def evaluate(net: nn.Module, data: Dataset, split: str = "test") -> tuple[float,
     """Return the mean loss (nats) and the accuracy (a fraction) on a split.
 
     Of the train split, the same 5,000 images are used every time. BatchNorm
-    uses its running statistics; the network's mode is restored afterwards.
+    uses its running statistics; every module's mode is restored afterwards. As
+    in `train`, the arithmetic is in the dtype of the network's parameters.
+
+    Raises:
+        LotteryError: If the network does not take the data set's images, or
+            has fewer outputs than there are classes.
     """
-    parameter = next(net.parameters())
-    was_training = net.training
-    net.eval()
-    (measured,) = _measure(net, data.to(parameter.device), parameter.dtype, split)
-    net.train(was_training)
+    check_whole(net)
+    obey(net)
+    first = next(net.parameters(), None)
+    place = torch.device("cpu") if first is None else first.device
+    with ordinary(place), own_modes(net):
+        data = placed(data, place)
+        check_match(net, data)
+        net.eval()
+        (measured,) = _measure(net, data, dtype_of(net), split)
     return measured
 
 
@@ -120,7 +140,7 @@ def _measure(
     size = EVALUATION_BATCH if data.device.type == "cpu" else 4 * EVALUATION_BATCH
     for x, y in zip(sample.images.split(size), sample.labels.split(size), strict=True):
         outputs = scores(data.scale(x, dtype))
-        outputs = outputs.view(-1, *outputs.shape[-2:])
+        outputs = exact(outputs.view(-1, *outputs.shape[-2:]))
         chances = outputs.log_softmax(2)
         labels = y.expand(len(outputs), -1)[..., None]
         loss = loss - chances.gather(2, labels).sum((1, 2), dtype=torch.float64)

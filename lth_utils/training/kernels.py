@@ -15,19 +15,16 @@ once compiled, so a training repeats itself to the bit on the same machine.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from lth_utils.training.compiled import compiled
 
 LANES = 64  # images in a tile: four AVX-512 registers of float32
 
 Array = NDArray[Any]
 
-_compiled = njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
-)
 
-
-@_compiled
+@compiled
 def tile(images: Array, tiles: Array) -> None:
     """Lay images (N, units) out as tiles; lanes beyond N keep what they hold."""
     for t in range(tiles.shape[0]):
@@ -39,7 +36,7 @@ def tile(images: Array, tiles: Array) -> None:
                 to[lane] = images[first + lane, unit]
 
 
-@_compiled
+@compiled
 def multiply(
     starts: Array,
     inputs: Array,
@@ -76,7 +73,7 @@ def multiply(
                     total[lane] = floor
 
 
-@_compiled
+@compiled
 def correlate(
     starts: Array, inputs: Array, delta: Array, signal: Array, gradient: Array
 ) -> None:
@@ -108,7 +105,7 @@ def correlate(
                 k += 1
 
 
-@_compiled
+@compiled
 def add_up(delta: Array, gradient: Array) -> None:
     """Compute each unit's bias gradient (units,)."""
     gradient[:] = 0
@@ -120,7 +117,7 @@ def add_up(delta: Array, gradient: Array) -> None:
             gradient[unit] = total
 
 
-@_compiled
+@compiled
 def shut(delta: Array, signal: Array) -> None:
     """Set delta to 0 where a ReLU was shut."""
     for t in range(delta.shape[0]):
@@ -131,13 +128,17 @@ def shut(delta: Array, signal: Array) -> None:
                     d[lane] = 0
 
 
-@_compiled
-def blame(scores: Array, labels: Array, share: Any) -> None:
+@compiled
+def blame(scores: Array, labels: Array, share: Any) -> bool:
     """Turn scores into the gradient of the mean cross-entropy, in place.
 
     Softmax minus one-hot, times `share` (1 / N); 0 in the lanes beyond N.
+
+    Returns:
+        Whether every label is the number of a class; others are left out, for
+        they would write outside of the scores.
     """
-    classes = scores.shape[1]
+    classes, known = scores.shape[1], True
     for n in range(scores.shape[0] * LANES):
         t, lane = n // LANES, n % LANES
         if n >= labels.size:
@@ -154,10 +155,14 @@ def blame(scores: Array, labels: Array, share: Any) -> None:
         factor = share / total
         for c in range(classes):
             scores[t, c, lane] *= factor
-        scores[t, labels[n], lane] -= share
+        if 0 <= labels[n] < classes:
+            scores[t, labels[n], lane] -= share
+        else:
+            known = False
+    return known
 
 
-@_compiled
+@compiled
 def adam(
     theta: Array,
     gradient: Array,
@@ -187,7 +192,7 @@ def adam(
         theta[i] -= step * m / (np.sqrt(s) * root + epsilon)
 
 
-@_compiled
+@compiled
 def sgd(
     theta: Array, gradient: Array, velocity: Array, lr: Any, momentum: Any, decay: Any
 ) -> None:

@@ -9,21 +9,27 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from lth_utils.arguments import whole
 from lth_utils.data.datasets import Dataset
-from lth_utils.masks import snapshot
+from lth_utils.devices import device_of
+from lth_utils.errors import LotteryError
+from lth_utils.masking import obey, snapshot
 from lth_utils.seeds import check_seed
 from lth_utils.training import sparse
 from lth_utils.training.engines import Autograd, Engine
 from lth_utils.training.evaluation import Point, Training, evaluations
 from lth_utils.training.mlp import MLP, linear_layers, mask_of
-from lth_utils.training.order import batches, epochs, steps_per_epoch
+from lth_utils.training.order import batches, epochs
+from lth_utils.training.probe import (
+    check_match,
+    check_trainable,
+    dtype_of,
+    ordinary,
+    own_modes,
+    placed,
+)
 from lth_utils.training.recipes import Recipe
 from lth_utils.training.stack import Stack
-
-
-def best_device() -> torch.device:
-    """Return the GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def train(
@@ -40,7 +46,9 @@ def train(
     The order of the batches depends on (seed, round) alone, so that every arm
     of a comparison sees the same ones. The optimizer starts afresh. The
     arithmetic is in the dtype of the network's parameters: `net.double()`
-    before gives float64.
+    before gives float64, and an autocast around changes nothing. Modules that
+    evaluate within a network that trains keep doing so, such as a frozen
+    BatchNorm; afterwards every module's mode is what it was.
 
     Args:
         net: A network that maps (N, C, H, W) to (N, classes); masked or not.
@@ -56,18 +64,37 @@ def train(
         iteration: validation, test, and 5,000 fixed training images.
 
     Raises:
-        LotteryError: If a batch is larger than the train split, or the loss
-            is no longer a finite number.
+        LotteryError: If a number is out of range, there is no such device, the
+            network cannot be trained, does not take the data set's images or
+            has fewer outputs than there are classes, or a batch is larger than
+            the train split, before any step; or if the loss is no longer a
+            finite number.
     """
-    check_seed(seed)
-    place = torch.device(device) if device is not None else best_device()
-    net.to(place)
-    data = data.to(place)
-    dtype = next(net.parameters()).dtype
+    seed, round = check_seed(seed), whole("The round", round, 0)
+    if keep_at is not None:
+        keep_at = whole("The iteration keep_at", keep_at, 0, recipe.iterations)
+    check_trainable(net)
+    place = device_of(device)
+    with ordinary(place), own_modes(net):
+        data = placed(data, place)
+        check_match(net.to(place), data)
+        return _train(net, data, recipe, (seed, round), keep_at)
+
+
+def _train(
+    net: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    key: tuple[int, int],
+    keep_at: int | None,
+) -> Training:
+    """Train a network that fits the data set, where both are."""
+    dtype, place = dtype_of(net), data.device
+    obey(net)
     kept = snapshot(net) if keep_at == 0 else {}
     engine = engine_for(net, recipe)
     curve: list[Point] = []
-    order = batches(len(data.train.labels), recipe, seed, round)
+    order = batches(len(data.train.labels), recipe, *key)
     for iteration, batch in enumerate(order, start=1):
         index = batch.to(place)
         images = data.train.images.index_select(0, index)  # 10 times as fast as [index]
@@ -105,14 +132,31 @@ def train_together(
     Raises:
         LotteryError: As `train`, or if the networks cannot be stacked.
     """
-    place = torch.device(device) if device is not None else best_device()
-    data = data.to(place)
-    stack = Stack([net.to(place) for net in nets], data, recipe)
-    dtype = stack.parameter.dtype
+    if not nets or len(keys) != len(nets):
+        raise LotteryError(
+            f"{len(nets)} networks and {len(keys)} keys cannot be trained together:"
+            " expected at least one network, and a (seed, round) for each."
+        )
+    keys = [(check_seed(seed), whole("The round", round, 0)) for seed, round in keys]
+    place = device_of(device)
+    for net in nets:
+        check_trainable(net)
+        obey(net)
+    with ordinary(place):
+        data = placed(data, place)
+        stack = Stack([net.to(place) for net in nets], data, recipe)
+        return _train_together(stack, data, recipe, keys)
+
+
+def _train_together(
+    stack: Stack, data: Dataset, recipe: Recipe, keys: Sequence[tuple[int, int]]
+) -> list[Training]:
+    """Train a stack on its data set."""
+    dtype, place = stack.parameter.dtype, data.device
     images, size = len(data.train.labels), recipe.batch_size
-    steps = steps_per_epoch(images, recipe)
+    steps = recipe.steps_per_epoch(images)
     orders = [epochs(images, seed, round) for seed, round in keys]
-    curves: list[list[Point]] = [[] for _ in nets]
+    curves: list[list[Point]] = [[] for _ in keys]
     for iteration in range(1, recipe.iterations + 1):
         position = (iteration - 1) % steps
         if position == 0:

@@ -5,39 +5,99 @@ in one flat buffer, their gradients in another, each product is written where
 it belongs, and the optimizer sees a single parameter.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules import module as registry
 
-from lth_utils.masks import MaskedLinear
+from lth_utils.masked_modules import Keeper, MaskedLinear
 from lth_utils.models import LeNet
 from lth_utils.training.engines import Descent
 from lth_utils.training.recipes import Recipe
 
+# The files whose forward passes the fast engines compute.
+_HOMES = {kind.__module__ for kind in (LeNet, nn.Linear, MaskedLinear)}
+
 
 def linear_layers(net: nn.Module) -> list[nn.Linear] | None:
-    """Return the layers of a LeNet, in order; None for any other network.
+    """Return the layers of a plain LeNet, in order; None for any other network.
 
-    A LeNet of which a layer was exchanged, frozen or hooked is another network.
+    Plain is what the fast engines compute: float32 or float64, ordinary layers
+    and parameters, all free to move, and nobody who listens or has changed
+    anything. Under autocast nothing is plain.
     """
-    if type(net) is not LeNet:
+    if type(net) is not LeNet or list(net._modules) != ["fc1", "fc2", "output"]:
         return None
     layers = [net.fc1, net.fc2, net.output]
-    plain = all(type(layer) in (nn.Linear, MaskedLinear) for layer in layers)
-    free = all(parameter.requires_grad for parameter in net.parameters())
-    return layers if plain and free and not _hooked(net) else None
+    if any(type(layer) not in (nn.Linear, MaskedLinear) for layer in layers):
+        return None
+    named = [name for name, _ in net.named_parameters()]
+    if named != [f"{la}.{kind}" for la in net._modules for kind in ("weight", "bias")]:
+        return None
+    plain = all(map(_plain, net.modules())) and _ordinary(list(net.parameters()))
+    fit = all(map(_fits, layers)) and all(
+        before.weight.shape[0] == layer.weight.shape[1]
+        for before, layer in pairwise(layers)
+    )
+    if not plain or not fit or torch.is_autocast_enabled(net.fc1.weight.device.type):
+        return None
+    return layers
 
 
-def _hooked(net: nn.Module) -> bool:
-    """Whether someone listens to, or changes, what a module does."""
-    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
-    return any(getattr(part, kind) for part in net.modules() for kind in kinds)
+def _plain(part: nn.Module) -> bool:
+    """Whether a module does what its class says, unheard and unchanged."""
+    heard = any(
+        getattr(part, f"_{way}_{kind}") or getattr(registry, f"_global_{way}_{kind}")
+        for way in ("forward", "backward")
+        for kind in ("hooks", "pre_hooks")
+    )
+    home = getattr(type(part).forward, "__globals__", {}).get("__name__")
+    changed = home not in _HOMES or "forward" in vars(part)
+    return not heard and not changed and part._compiled_call_impl is None
+
+
+def _ordinary(parameters: Sequence[nn.Parameter]) -> bool:
+    """Whether parameters are alike, free, unheard, and each in a place of its own."""
+    first = parameters[0]
+    alike = first.dtype in (torch.float32, torch.float64) and all(
+        type(p) is nn.Parameter
+        and (p.dtype, p.device) == (first.dtype, first.device)
+        and p.requires_grad
+        and p.layout == torch.strided
+        and p.is_contiguous()
+        and not _heard(p)
+        for p in parameters
+    )
+    if not alike:
+        return False
+    spans = sorted((p.data_ptr(), p.data_ptr() + p.nbytes) for p in parameters)
+    return all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+def _heard(parameter: nn.Parameter) -> bool:
+    """Whether a hook other than a mask's keeper is on a parameter."""
+    hooks = (parameter._backward_hooks, parameter._post_accumulate_grad_hooks)
+    each = (hook for some in hooks for hook in (some or {}).values())
+    return any(not isinstance(hook, Keeper) for hook in each)
+
+
+def _fits(layer: nn.Linear) -> bool:
+    """Whether a layer's mask and bias have the shapes that its weight asks for."""
+    weight = layer.weight
+    return (
+        weight.dim() == 2
+        and layer.bias.shape == weight.shape[:1]
+        and mask_of(layer).shape == weight.shape
+    )
 
 
 def mask_of(layer: nn.Linear) -> Tensor:
     """Return a layer's mask (out, in) as booleans; all True if it has none."""
     if isinstance(layer, MaskedLinear):
-        return layer.mask != 0
+        return layer.mask
     return torch.ones_like(layer.weight, dtype=torch.bool)
 
 

@@ -6,7 +6,6 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from lth_utils.errors import LotteryError
 from lth_utils.seeds import seed_of
 from lth_utils.training.recipes import Recipe
 
@@ -18,27 +17,13 @@ def epochs(images: int, seed: int, round: int) -> Iterator[Tensor]:
         yield torch.randperm(images, generator=generator)
 
 
-def steps_per_epoch(images: int, recipe: Recipe) -> int:
-    """Return the number of whole batches.
-
-    Raises:
-        LotteryError: If there is none.
-    """
-    if images < recipe.batch_size:
-        raise LotteryError(
-            f"A batch of {recipe.batch_size} is more than the {images} training"
-            " images: expected a smaller one; lower the recipe's batch_size."
-        )
-    return images // recipe.batch_size
-
-
 def batches(images: int, recipe: Recipe, seed: int, round: int) -> Iterator[Tensor]:
     """Yield each step's indices (batch_size,): one permutation an epoch.
 
     Raises:
         LotteryError: If a batch is larger than the number of images.
     """
-    steps = steps_per_epoch(images, recipe)
+    steps = recipe.steps_per_epoch(images)
     whole = (
         batch
         for order in epochs(images, seed, round)

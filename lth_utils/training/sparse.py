@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lth_utils.errors import LotteryError
 from lth_utils.training.mlp import mask_of
 from lth_utils.training.recipes import Recipe
 
@@ -30,7 +31,8 @@ def numba_version() -> str | None:
     """Return Numba's version, or None, said once, if it cannot be used."""
     try:
         version: str = import_module("numba").__version__
-    except ImportError as error:
+        import_module("lth_utils.training.kernels")
+    except Exception as error:  # no ImportError where NumPy does not match it
         warnings.warn(
             "Sparse networks train as slowly as dense ones here, because Numba"
             f" cannot be used ({error}). To speed them up: pip install numba",
@@ -96,7 +98,12 @@ class Sparse:
         """Take one optimizer step."""
         signals = self._forward(x)
         delta = signals[-1]
-        self.kernels.blame(delta, y.numpy(), self.scalar(1 / len(y)))
+        if not self.kernels.blame(delta, y.numpy(), self.scalar(1 / len(y))):
+            raise LotteryError(
+                f"A batch's labels go from {int(y.min())} to {int(y.max())}: expected"
+                f" them from 0 to {self.layers[-1].units - 1}, as the network has"
+                " outputs. Leave a data set as it is while it is trained on."
+            )
         for number in reversed(range(len(self.layers))):
             layer, signal = self.layers[number], signals[number]
             self.kernels.correlate(
@@ -125,8 +132,14 @@ class Sparse:
 
     def _forward(self, x: Tensor) -> list[Array]:
         """Return the tiled signals: input, hidden layers, scores."""
-        signals = self._buffers(len(x))
-        self.kernels.tile(x.flatten(1).numpy(), signals[0])
+        signals, images = self._buffers(len(x)), x.flatten(1)
+        if images.shape[1] != self.layers[0].inputs:  # the loops would not ask
+            raise LotteryError(
+                f"An image has {images.shape[1]} values, but the network takes"
+                f" {self.layers[0].inputs}: expected images of its own shape. Make the"
+                " data set anew."
+            )
+        self.kernels.tile(images.numpy(), signals[0])
         for number, layer in enumerate(self.layers):
             last = number == len(self.layers) - 1
             self.kernels.multiply(

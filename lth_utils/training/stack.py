@@ -8,18 +8,22 @@ graph and then replayed, which spares the launches. Replicas never mix: each
 has its own batches, masks and moments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lth_utils.data.datasets import Dataset
 from lth_utils.errors import LotteryError
-from lth_utils.training.engines import optimizer
+from lth_utils.training.engines import Descent
 from lth_utils.training.mlp import linear_layers, mask_of
+from lth_utils.training.probe import check_match
 from lth_utils.training.recipes import Recipe
 
 _WARM_UP = 3  # steps on a side stream before a capture, as CUDA asks
+_ALIGNED = 64  # numbers: a GPU's fast products want weights that start evenly
 
 
 class Stack:
@@ -31,41 +35,38 @@ class Stack:
         recipe: Their optimizer.
 
     Raises:
-        LotteryError: If the networks are no LeNets, or of several widths.
+        LotteryError: If the networks are no plain LeNets, are of several widths
+            or types, or do not match the data set.
     """
 
     def __init__(self, nets: Sequence[nn.Module], data: Dataset, recipe: Recipe):
         self.layers = [_layers(net) for net in nets]
-        self.data, self.recipe = data, recipe
-        rows = [
-            torch.cat(
-                [t.detach().flatten() for la in row for t in (la.weight, la.bias)]
-            )
-            for row in self.layers
-        ]
-        if len({row.numel() for row in rows}) != 1:
+        self.data = data
+        forms = {tuple((p.shape, p.dtype) for p in net.parameters()) for net in nets}
+        if len(forms) != 1:
             raise LotteryError(
-                "These networks have different widths: expected LeNets of one shape"
-                " in a stack; train the others apart."
+                "These networks have different widths or types: expected LeNets of one"
+                " shape in a stack; train the others apart."
             )
+        check_match(nets[0], data)
+        rows = [
+            _row(t for la in row for t in (la.weight, la.bias)) for row in self.layers
+        ]
         self.parameter = nn.Parameter(torch.stack(rows))
         self.parameter.grad = torch.zeros_like(self.parameter)
-        masks = [
-            torch.cat(
-                [t.flatten() for la in row for t in (mask_of(la), la.bias == la.bias)]
-            )
+        alive = [
+            _row(t for la in row for t in (mask_of(la), torch.ones_like(la.bias)))
             for row in self.layers
         ]
-        self.mask = torch.stack(masks).to(self.parameter.dtype)
-        on_cuda = self.parameter.is_cuda
-        self.optimizer = optimizer([self.parameter], recipe, capturable=on_cuda)
+        self.mask = torch.stack(alive)
+        self.descent = Descent([self.parameter], recipe)
         self.values = self._views(self.parameter.detach())
         self.gradients = self._views(self.parameter.grad)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.index = torch.zeros(
             (len(nets), recipe.batch_size), dtype=torch.int64, device=data.device
         )
-        if on_cuda:
+        if self.parameter.is_cuda:
             self._capture()
 
     def _views(self, whole: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -74,9 +75,9 @@ class Stack:
         for layer in self.layers[0]:
             units, inputs = layer.weight.shape
             weight = whole[:, at : at + units * inputs].view(-1, units, inputs)
-            at += units * inputs
+            at += _padded(units * inputs)
             found.append((weight, whole[:, None, at : at + units]))
-            at += units
+            at += _padded(units)
         return found
 
     def step(self, index: Tensor) -> None:
@@ -85,7 +86,7 @@ class Stack:
         Args:
             index: Each replica's batch, (R, batch_size), on any device.
         """
-        self.index.copy_(index, non_blocking=True)
+        self.index.copy_(index)
         if self.graph is None:
             self._step()
         else:
@@ -105,13 +106,13 @@ class Stack:
             reversed(self.values), reversed(self.gradients), strict=True
         ):
             signal = signals.pop()
-            by_weight.copy_(torch.bmm(delta.transpose(1, 2), signal))
+            torch.bmm(delta.transpose(1, 2), signal, out=by_weight)
             torch.sum(delta, 1, keepdim=True, out=by_bias)
             if signals:
                 delta = torch.bmm(delta, weight).mul_(signal > 0)
         assert self.parameter.grad is not None
         self.parameter.grad.mul_(self.mask)
-        self.optimizer.step()
+        self.descent.step()
 
     def _forward(self, x: Tensor) -> list[Tensor]:
         """Return the input (R, N, inputs), hidden outputs, scores (R, N, classes)."""
@@ -123,21 +124,26 @@ class Stack:
         return signals
 
     def _capture(self) -> None:
-        """Record the step as a CUDA graph, leaving every value as it was."""
+        """Record the step as a CUDA graph, leaving every value as it was.
+
+        The warm-up's steps also make what must be there before the capture:
+        the data set's scaling, and the libraries' handles and work spaces.
+        """
         start = self.parameter.detach().clone()
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(_WARM_UP):
+        with torch.cuda.device(self.parameter.device):
+            side = _side_stream(self.parameter.device)
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_UP):
+                    self._step()
+            torch.cuda.current_stream().wait_stream(side)
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph, stream=side):
                 self._step()
-        torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self._step()
         self.parameter.detach().copy_(start)
-        for value in self.optimizer.state[self.parameter].values():
-            if isinstance(value, Tensor):
-                value.zero_()  # moments, and the count of steps
+        (_, *moments) = self.descent.state[0]
+        for value in moments:
+            value.zero_()  # and the count of steps
 
     @torch.no_grad()
     def scores(self, x: Tensor) -> Tensor:
@@ -159,7 +165,24 @@ def _layers(net: nn.Module) -> list[nn.Linear]:
     layers = linear_layers(net)
     if layers is None:
         raise LotteryError(
-            f"{type(net).__name__} cannot be stacked: expected a plain LeNet, with no"
-            " layer exchanged, frozen or hooked; train it alone."
+            f"{type(net).__name__} cannot be stacked: expected a plain LeNet of float32"
+            " or float64, with no layer exchanged, frozen or hooked; train it alone."
         )
     return layers
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream of all captures: each stream keeps work space for good."""
+    return torch.cuda.Stream(device)
+
+
+def _row(tensors: Iterable[Tensor]) -> Tensor:
+    """Lay tensors end to end, each followed by zeros up to an even place."""
+    flat = [tensor.detach().flatten() for tensor in tensors]
+    return torch.cat([F.pad(t, (0, _padded(len(t)) - len(t))) for t in flat])
+
+
+def _padded(numbers: int) -> int:
+    """Return the next multiple of `_ALIGNED`."""
+    return -(-numbers // _ALIGNED) * _ALIGNED

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import assignments
@@ -223,6 +224,24 @@ def test_nothing_is_written_but_below_build(book, grades):
     }
     files = [path for path in (book / "notebooks").rglob("*") if path.is_file()]
     assert [path.read_bytes() for path in files] == [SOURCE.read_bytes()]
+
+
+def test_older_grades_are_kept(book, grades, monkeypatch):
+    table = book / "_build" / "grades.csv"
+    texts = [table.read_text(), "changed by hand", "changed again"]
+    monkeypatch.setattr(assignments, "_students", lambda _: [])  # quick
+    monkeypatch.setattr(assignments, "_course", lambda *_: nullcontext((book, None)))
+    for text in texts:
+        table.write_text(text)
+        assignments.grade(book, book)
+    kept = [table.with_name(f"grades-{number}.csv") for number in (1, 2, 3)]
+    assert [path.read_text() for path in kept] == texts
+
+
+def test_a_table_that_cannot_be_written_is_known_before(tmp_path, capsys):
+    (tmp_path / "_build").write_text("mine")
+    assert assignments.main(["grade", str(tmp_path)], tmp_path) == 2
+    assert "part of that path is a file" in capsys.readouterr().err
 
 
 # Wrong folders

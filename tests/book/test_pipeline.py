@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import lth_book
 import nbformat
 import pytest
 import run_notebooks
-from book_fixtures import ROOT, STRICT, copies
+from book_fixtures import ROOT, copies
 from nbformat import v4
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -68,7 +69,7 @@ def run_book(run_once, tmp_path) -> Path:
 def stopped(root: Path, *words: str) -> None:
     """Assert that nothing was run and nothing was left behind."""
     assert not list(root.rglob("_build/**/*.ipynb*"))
-    assert not list(root.rglob(".one*"))
+    assert not list(root.rglob(".lth-*"))
 
 
 # What a copy is, and when it is made again
@@ -84,6 +85,40 @@ def test_a_copy_holds_outputs_profile_and_stamp(run_once):
     assert made["profile"] == "quick"
     assert made["seconds"] > 0
     assert len(made["digest"]) == 64
+
+
+def test_a_build_that_cannot_be_written_is_known_before(book, capsys, monkeypatch):
+    monkeypatch.setattr(run_notebooks, "_run", None)  # would fail
+    (book / "_build").write_text("mine")
+    assert run_notebooks.main([], book) == 1
+    assert "executed: part of that path is a file" in capsys.readouterr().err
+    assert (book / "_build").read_text() == "mine"
+
+
+def test_the_users_own_jupyter_has_no_part_in_it(book, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    startup = home / ".ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "mine.py").write_text("import builtins; builtins.print = repr")
+    kernel = home / ".local" / "share" / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    spec = {"argv": ["no-such-python"], "display_name": "Mine", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(kernel.parents[1]))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    assert run_notebooks.main([], book) == 0
+    notebook = nbformat.read(copies.copy(book, "notebooks/one"), as_version=4)
+    assert notebook.cells[3].outputs[0].text.startswith("quick 1")
+
+
+def test_a_user_without_a_home_folder_gets_one_below_build(book, tmp_path, monkeypatch):
+    say = 'import os; print(os.environ["HOME"])'
+    write_chapter(book, "notebooks/one", PARAMETERS, (say, ""))
+    monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    assert run_notebooks.main([], book) == 0
+    notebook = nbformat.read(copies.copy(book, "notebooks/one"), as_version=4)
+    assert notebook.cells[3].outputs[0].text == f"{book / '_build' / 'home'}\n"
 
 
 def test_an_unchanged_chapter_is_not_run_again(run_book, capsys):
@@ -122,13 +157,11 @@ def test_the_profile_is_part_of_the_hash(book):
     assert quick != laptop
 
 
-def test_the_report_names_chapters_times_and_the_page(run_book):
-    assert "file://" not in run_notebooks.report(run_book)
-    page = run_book / "_build" / "html" / "index.html"
-    page.parent.mkdir()
-    page.write_text("")
-    words = run_notebooks.report(run_book).split()
-    assert {"notebooks/one", "s", page.as_uri()} <= set(words)
+def test_each_chapter_is_said_as_it_finishes(book, capsys):
+    run_notebooks.run_all(book)
+    assert re.search(
+        r"\n  notebooks/one \.\.\. done in \d+ s\n$", capsys.readouterr().out
+    )
 
 
 # Whoever saved it
@@ -220,7 +253,7 @@ def test_a_missing_notebook_is_named_before_anything_runs(book, capsys):
     said = capsys.readouterr()
     assert "_toc.yml names notebooks/onw" in said.err
     assert "Did you mean notebooks/one?" in said.err
-    assert "running" not in said.out
+    assert not said.out
     stopped(book)
 
 
@@ -238,7 +271,7 @@ def test_a_wrong_number_of_parameters_cells_is_named(book, capsys, cells, found)
     said = capsys.readouterr()
     assert f"notebooks/two.ipynb has {found} cells tagged `parameters`" in said.err
     assert 'PROFILE = "quick"' in said.err
-    assert "running" not in said.out
+    assert not said.out
     stopped(book)
 
 
@@ -321,8 +354,7 @@ def build(root: Path) -> subprocess.CompletedProcess[str]:
     """Build a book as `make book` does, with our configuration."""
     shutil.copy(ROOT / "_config.yml", root)
     shutil.copytree(ROOT / "book", root / "book", dirs_exist_ok=True)
-    program = Path(sys.executable).with_name("jupyter-book")
-    command = [program, "build", root, *STRICT]
+    command = [sys.executable, root / "book" / "render.py"]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -331,6 +363,7 @@ def test_a_stale_copy_ends_the_build_with_one_sentence(run_book):
     built = build(run_book)
     assert built.returncode == 1
     assert "The book cannot be built." in built.stderr
+    assert "_build/render.log holds them all" in built.stderr
     assert "Traceback" not in built.stderr
     assert not (run_book / "_build" / "html" / "index.html").exists()
 
@@ -343,6 +376,10 @@ def test_a_warning_fails_every_build_until_it_is_mended(run_book):
         assert built.returncode != 0
         assert "nowhere" in built.stderr
     start.write_text("# Start\n")
-    assert build(run_book).returncode == 0
+    built = build(run_book)
+    assert built.returncode == 0
+    assert len(built.stdout.splitlines()) == 2
+    address = (run_book / "_build" / "html" / "index.html").as_uri()
+    assert built.stdout.endswith(f"Open {address}\n")
     page = run_book / "_build" / "html" / "notebooks" / "one.html"
     assert "quick 1" in page.read_text("utf8")

@@ -1,11 +1,11 @@
 import builtins
 import errno
+import gzip
 import hashlib
 import os
 import random
 import struct
 import sys
-import tempfile
 import types
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +16,12 @@ import pytest
 import torch
 
 from lth_utils.data import loading, mnist
-from lth_utils.data.datasets import Dataset, Split, dataset
+from lth_utils.data.datasets import Dataset, dataset
 from lth_utils.data.digits import colour_digits
 from lth_utils.data.loading import load
 from lth_utils.data.packaged import make_mnist_small
 from lth_utils.data.signals import LEAST, MOST
+from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
 from lth_utils.words import DATASETS, SCALINGS
 
@@ -438,6 +439,145 @@ def test_a_damaged_file_is_named_and_kept(
     assert (raw / name).read_bytes() == damage(tiny.files[name])
 
 
+# ... however they are spelled and packed, and wherever near the folder
+
+
+def dotted(name: str) -> str:
+    return name.replace("-idx", ".idx")
+
+
+SPELLINGS = {
+    "plain": lambda name, content: (name, content),
+    "dotted": lambda name, content: (dotted(name), content),
+    "packed": lambda name, content: (f"{name}.gz", gzip.compress(content)),
+    "both": lambda name, content: (f"{dotted(name)}.gz", gzip.compress(content)),
+    "packed but named plain": lambda name, content: (name, gzip.compress(content)),
+    "unpacked but named .gz": lambda name, content: (f"{name}.gz", content),
+}
+PLACES = {
+    "raw": "{0}/raw",
+    "no raw": "{0}",
+    "LTH_DATA=.../MNIST": "raw",
+    "LTH_DATA=.../MNIST/raw": "",
+    "one level too high": "downloads/{0}/raw",
+}
+
+
+def lay_so(tiny: Tiny, place: Path, spell) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    for name, content in tiny.files.items():
+        spelled, packed = spell(name, content)
+        (place / spelled).write_bytes(packed)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("place", PLACES)
+def test_files_are_found_packed_spelled_otherwise_and_a_level_off(
+    tiny: Tiny,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    spelling: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    lay(tiny, tmp_path / "data")
+    expected = load(tiny.word)
+    other = tmp_path / "other"
+    monkeypatch.setenv("LTH_DATA", str(other))
+    lay_so(tiny, other / PLACES[place].format(tiny.folder), SPELLINGS[spelling])
+    before = everything_in(other)
+    many = load(tiny.word)
+    assert many.digest == expected.digest
+    for ours, theirs in zip(splits(many), splits(expected), strict=True):
+        assert torch.equal(ours.images, theirs.images)
+        assert torch.equal(ours.labels, theirs.labels)
+    assert everything_in(other) == before
+
+
+def test_a_right_file_is_taken_before_a_damaged_one(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    name = NAMES[0]
+    raw = lay(tiny, tmp_path / "data", **{name: cut(tiny.files[name])})
+    (raw / f"{name}.gz").write_bytes(gzip.compress(tiny.files[name]))
+    assert load(tiny.word).train.size == 20
+
+
+@pytest.mark.parametrize(
+    "damage", [cut, flip, lambda packed: packed[:40], lambda _: b"\x1f\x8b"]
+)
+def test_a_damaged_packed_file_is_named(tiny: Tiny, tmp_path: Path, damage) -> None:
+    raw = lay(tiny, tmp_path / "data")
+    packed = raw / f"{NAMES[2]}.gz"
+    packed.write_bytes(damage(gzip.compress((raw / NAMES[2]).read_bytes())))
+    (raw / NAMES[2]).unlink()
+    with pytest.raises(LotteryError, match=rf"{NAMES[2]}\.gz is damaged.*Delete it"):
+        load(tiny.word)
+
+
+def test_another_data_sets_files_are_not_taken_for_damaged_ones(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LTH_DATA names the other's folder, whose files have the same names."""
+    other = tmp_path / "digits" / "raw"
+    lay_so(tiny, other, lambda name, content: (name, flip(content)))
+    monkeypatch.setenv("LTH_DATA", str(other))
+    pretend_torchvision(monkeypatch, raising(URLError("no route to host"), tiny))
+    with pytest.raises(LotteryError, match=f"Cannot download {tiny.name}") as caught:
+        load(tiny.word)
+    listed = ", ".join(sorted(tiny.files))
+    assert f"LTH_DATA names {other}, where there is {listed})" in str(caught.value)
+    assert "Delete" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("there", "listed"),
+    [
+        ([], "nothing"),
+        (["archive.zip"], "archive.zip"),
+        ([f"train_{n}.png" for n in range(20)], r"train_0.png, .*, …\)"),
+    ],
+)
+def test_what_was_found_instead_is_named(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there, listed
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in there:
+        (data / name).write_text("")
+    pretend_torchvision(monkeypatch, raising(URLError("no route to host"), tiny))
+    sentence = (
+        rf"put the four files \({NAMES[0]}, .* or each as .gz\) into"
+        rf" {data}/{tiny.folder}/raw \(LTH_DATA names {data}, where there is {listed}"
+    )
+    for refuse in ({}, {"torchvision": None}):
+        for module, value in refuse.items():
+            monkeypatch.setitem(sys.modules, module, value)
+        with pytest.raises(LotteryError, match=sentence):
+            load(tiny.word)
+    assert everything_in(data) == set(there)
+
+
+def test_without_lth_data_a_sentence_says_to_set_it(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LTH_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pretend_torchvision(monkeypatch, raising(URLError("no route to host"), tiny))
+    with pytest.raises(LotteryError, match=f"set LTH_DATA to .* has {tiny.folder}/raw"):
+        load(tiny.word)
+
+
+def test_lth_data_that_is_a_file_is_a_sentence(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mnist.zip").write_bytes(b"PK")
+    monkeypatch.setenv("LTH_DATA", str(tmp_path / "mnist.zip"))
+    with pytest.raises(LotteryError, match=r"mnist\.zip, which is a file"):
+        load(tiny.word)
+
+
 # Downloading, with torchvision replaced
 
 
@@ -548,14 +688,14 @@ def test_a_torchvision_that_fails_to_import_is_a_sentence(
 def test_a_read_only_folder_is_a_sentence_before_any_download(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(**_: object) -> str:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     def download(folder: Path) -> None:
         raise AssertionError("tried to download")
 
     pretend_torchvision(monkeypatch, download)
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(LotteryError, match=r"read-only.*LTH_DATA"):
         load(tiny.word)
 
@@ -572,14 +712,24 @@ def test_a_folder_that_is_a_file_is_a_sentence(
 def test_the_folder_is_the_named_one_or_the_users_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("LTH_DATA", "~/mine")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LTH_DATA", str(tmp_path / "mine"))
     assert mnist.data_folder() == tmp_path / "mine"
     monkeypatch.delenv("LTH_DATA")
-    assert mnist.data_folder() == tmp_path / ".cache" / "lth" / "data"
+    here = tmp_path / "cache" / "lottery-ticket-book" / "data"
+    assert mnist.data_folder() == here
+
+
+def test_data_that_was_downloaded_to_the_earlier_place_is_found(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    earlier = tmp_path / "cache" / "lth" / "data"
+    lay(tiny, earlier)
+    monkeypatch.delenv("LTH_DATA")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert mnist.data_folder() == tmp_path / "cache" / "lth" / "data"
+    assert mnist.data_folder() == earlier
+    load(tiny.word)
+    assert list((tmp_path / "cache").iterdir()) == [tmp_path / "cache" / "lth"]
 
 
 def test_the_full_mnist_holds_the_packaged_subset(tmp_path: Path) -> None:

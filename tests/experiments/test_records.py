@@ -10,7 +10,7 @@ from helpers import tiny_experiment
 
 import lth_utils as lth
 from lth_utils import EXPERIMENTS, LotteryError
-from lth_utils.experiments import recording, records
+from lth_utils.experiments import records
 
 ARMS = ("dense", "ticket", "reinit")
 TINY = tiny_experiment(arms=ARMS, seeds=(0, 1), rounds=2, control_rounds=(2,))
@@ -27,8 +27,7 @@ def folder(store, tmp_path, monkeypatch):
     """Where the record of a tiny experiment lies."""
     monkeypatch.setenv("LTH_RUNS", str(store))
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": TINY})
-    for module in (records, recording):
-        monkeypatch.setattr(module, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
     return lth.record(*WORDS)
 
 
@@ -76,9 +75,9 @@ def test_round_0_is_the_dense_network(folder):
     assert about == [(1, "dense")] * len(TINY.seeds)
 
 
-@pytest.mark.parametrize("round", [3, -1])
+@pytest.mark.parametrize("round", [3, -1, True, 2.0])
 def test_a_round_that_is_not_there_is_a_sentence(folder, round):
-    with pytest.raises(LotteryError, match="expected a round of 0 to 2"):
+    with pytest.raises(LotteryError, match="expected an integer from 0 to 2"):
         lth.recorded_tickets(*WORDS, round)
 
 
@@ -125,3 +124,33 @@ def test_an_experiment_without_tickets_keeps_a_table_alone(folder, monkeypatch):
     alone = replace(TINY, arms=("dense",))
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": alone})
     assert set(page_of(lth.record(*WORDS))["sha256"]) == {records.TABLE}
+
+
+# What a record replaces
+
+
+def test_only_a_record_is_replaced_and_that_is_known_before(folder, monkeypatch):
+    lth.record(*WORDS)  # an older record is no hindrance
+    monkeypatch.setattr("lth_utils.experiments.runs.run", None)  # would fail
+    (folder / "notes.txt").write_text("mine")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(LotteryError, match=r"would be lost.*a whole record"):
+        lth.record(*WORDS)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    with pytest.raises(LotteryError, match="is a file, not a folder"):
+        lth.record(*WORDS, folder=folder / "notes.txt")
+    with pytest.raises(LotteryError, match="Cannot write"):
+        lth.record(*WORDS, folder="/proc/nothing-can-be-made-here")
+
+
+def test_every_recorded_run_is_known_as_one():
+    pages = list(records.results_folder().glob(f"*/*/{records.PROVENANCE}"))
+    assert len(pages) > 10
+    assert all(records.is_record(page.parent) for page in pages)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": 1}', '{"sha256": [1]}'])
+def test_a_page_of_something_else_makes_no_record(tmp_path, text):
+    (tmp_path / records.PROVENANCE).write_text(text)
+    assert not records.is_record(tmp_path)
+    assert not records.is_record(tmp_path / "nowhere")

@@ -4,13 +4,16 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -18,12 +21,11 @@ from helpers import tiny_experiment
 
 import lth_utils as lth
 from lth_utils import LotteryError, Recipe
-from lth_utils.experiments import environment, jobs, perform, tables, workers
+from lth_utils.experiments import environment, perform, tables, workers
 from lth_utils.experiments.jobs import Job, jobs_of, with_ancestors
 from lth_utils.experiments.runs import stored
 from lth_utils.experiments.store import Store
 from lth_utils.experiments.workers import _ready
-from lth_utils.files.atomic import atomic_file, atomic_folder, sweep
 from lth_utils.words import ARMS, CONTROLS
 
 # Every way to get a structure and values, but one of the controls for all.
@@ -105,7 +107,7 @@ def test_every_arm_trains_on_the_same_batches(undisturbed, monkeypatch):
     use(monkeypatch, undisturbed[0])
     seen = []
     monkeypatch.setattr(
-        jobs,
+        perform,
         "train",
         lambda net, data, recipe, seed, round, device: (
             seen.append((seed, round))
@@ -314,9 +316,7 @@ def copy_of(undisturbed, runs):
     runs.mkdir()
     store, _ = stored(jobs_of(TINY))
     for place in undisturbed[0].iterdir():
-        with atomic_folder(runs / place.name) as folder:
-            for file in place.iterdir():
-                (folder / file.name).write_bytes(file.read_bytes())
+        shutil.copytree(place, runs / place.name)
     return {job.arm: store.place(job) for job in jobs_of(TINY) if job.round in (0, 3)}
 
 
@@ -366,36 +366,6 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path):
     assert len(list(tmp_path.iterdir())) == len(before)  # no half-written rest
 
 
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        (errno.ENOSPC, "the disk is full; free some space"),
-        (errno.EROFS, "the folder is read-only"),
-        (errno.EIO, "the system says"),
-    ],
-)
-@pytest.mark.parametrize("opened", [atomic_file, atomic_folder])
-def test_a_refused_write_leaves_nothing(tmp_path, opened, number, words):
-    def write() -> None:
-        with opened(tmp_path / "x") as temporary:
-            assert temporary.exists()
-            raise OSError(number, "as the system says")
-
-    with pytest.raises(LotteryError, match=words):
-        write()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_leftovers_of_a_killed_writer_are_swept(tmp_path):
-    (tmp_path / ".old-abc").mkdir()
-    (tmp_path / ".new-abc").mkdir()
-    (tmp_path / "kept-abc").mkdir()
-    for name in (".old-abc", "kept-abc"):
-        os.utime(tmp_path / name, (0, 0))
-    sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {".new-abc", "kept-abc"}
-
-
 def test_a_store_that_cannot_be_written(runs, monkeypatch):
     runs.parent.mkdir(exist_ok=True)
     runs.write_text("a file, not a folder")
@@ -408,7 +378,7 @@ def test_a_read_only_store(runs, monkeypatch):
     def refuse(**_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr("lth_utils.experiments.store.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     monkeypatch.setattr("lth_utils.experiments.runs.work", None)  # training would fail
     with pytest.raises(LotteryError, match=r"is read-only.*LTH_RUNS"):
         lth.run(TINY)
@@ -427,6 +397,19 @@ def test_mistaken_arguments(runs, monkeypatch):
         "Unknown arm with kept weights": lambda: lth.trained(TINY, arm="reinit"),
         "Unknown data set 'cifar'": lambda: replace(TINY, data="cifar"),
         "Unknown arm 'tickets'": lambda: replace(TINY, arms=("tickets",)),
+        "The arms are 'ticket'": lambda: lth.run("lenet-mnist", arms="ticket"),
+        "The arms are none": lambda: lth.run("lenet-mnist", arms=[]),
+        "The arms name 'ticket' twice": lambda: lth.run(TINY, arms=["ticket"] * 2),
+        "Unknown arm of tiny quick 'resample'": lambda: lth.run(
+            TINY, arms=["resample"]
+        ),
+        "number of workers is 1.0": lambda: lth.run(TINY, workers=1.0),
+        "Round 52 of 60 would": lambda: lth.run(replace(TINY, rounds=60)),
+        "Round 52 of 61 would": lambda: lth.ticket(replace(TINY, rounds=61), round=1),
+        "Round 1 of 3 would": lambda: lth.run(replace(TINY, pruning=lth.Pruning())),
+        "for 'conv', but this": lambda: lth.run(
+            replace(TINY, pruning=lth.Pruning(conv=0.2, fc=0.2))
+        ),
     }
     for sentence, call in cases.items():
         with pytest.raises(LotteryError, match=sentence):
@@ -437,9 +420,42 @@ def test_a_diverging_worker_says_so(runs):
     wild = replace(
         TINY, recipe=Recipe(optimizer="sgd", lr=1e8, iterations=20), arms=("dense",)
     )
-    with pytest.raises(LotteryError, match="Training diverged"):
+    where = r"dense of lenet, seed 0, round 0\. Finished rounds are kept"
+    with pytest.raises(LotteryError, match=f"Training diverged.*{where}"):
         lth.run(wild, workers=1)
-    assert contents(runs) == {}
+    assert not runs.exists() or contents(runs) == {}
+
+
+def test_what_fails_later_costs_nothing_that_is_finished(runs, monkeypatch):
+    dense = replace(TINY, arms=("dense",))
+    wild = replace(
+        dense, name="wild", recipe=Recipe(optimizer="sgd", lr=1e8, iterations=20)
+    )
+    with pytest.raises(LotteryError, match="Training diverged"):
+        lth.run(lth.Study("both", "quick", (dense, wild)), workers=1)
+    assert len(contents(runs)) == 1
+    monkeypatch.setattr("lth_utils.experiments.runs.work", None)  # training would fail
+    assert len(lth.run(dense)) == 6
+
+
+def test_after_ctrl_c_what_is_finished_is_kept(undisturbed, tmp_path):
+    process = start(tmp_path)
+    while not contents(tmp_path) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert "KeyboardInterrupt" in errors
+    kept, expected = contents(tmp_path), contents(undisturbed[0])
+    assert 0 < len(kept) < len(expected)
+    assert kept.items() <= expected.items()
+
+
+def test_seeds_and_arms_narrow_an_experiment_of_ones_own(undisturbed, monkeypatch):
+    use(monkeypatch, undisturbed[0])
+    two = replace(TINY, seeds=(0, 1))
+    table = lth.run(two, seeds=np.int64(1), arms=["dense", "reinit"])
+    assert set(table["seed"]) == {0}
+    assert list(table["arm"].unique()) == ["dense", "reinit"]
 
 
 def test_a_dying_worker_says_so(runs, monkeypatch):
@@ -455,3 +471,18 @@ def test_a_worker_has_one_thread_and_an_allocator_that_keeps(monkeypatch, tmp_pa
     assert seen["env"]["OMP_NUM_THREADS"] == "1"
     assert workers.ENVIRONMENT.items() <= seen["env"].items()
     assert int(seen["env"]["MALLOC_MMAP_THRESHOLD_"]) <= 2**25  # older glibcs' limit
+
+
+def test_workers_need_no_error_stream(undisturbed, runs, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    lth.run(replace(TINY, arms=("dense",)), workers=1)
+    dense = contents(runs)
+    assert dense.items() <= contents(undisturbed[0]).items()
+    assert len(dense) == 1
+
+
+@pytest.mark.parametrize(("count", "expected"), [(None, 1), (3, 3)])
+def test_cores_where_none_can_be_asked_for(monkeypatch, count, expected):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert workers.cores() == expected

@@ -6,7 +6,7 @@ from torch import nn
 
 from lth_utils.errors import LotteryError
 from lth_utils.experiments.catalogue import experiment
-from lth_utils.experiments.plans import PRUNING
+from lth_utils.experiments.rates import PRUNING
 from lth_utils.models import Conv2, Conv4, Conv6, LeNet, ResNet20, initialize, network
 from lth_utils.words import NETWORKS, check_network
 
@@ -243,3 +243,10 @@ def test_a_slip_is_answered_with_the_nearest_network() -> None:
 def test_a_seed_must_be_an_integer(seed: object) -> None:
     with pytest.raises(LotteryError, match="seed"):
         LeNet(seed)  # type: ignore[arg-type]
+
+
+def test_the_layout_in_memory_does_not_change_what_is_drawn():
+    swift = Conv2(seed=5).to(memory_format=torch.channels_last)
+    initialize(swift, seed=0)
+    expected = Conv2(seed=0).state_dict()
+    assert all(torch.equal(expected[n], t) for n, t in swift.state_dict().items())

@@ -3,6 +3,8 @@
 import copy
 import subprocess
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from helpers import few, tiny_experiment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import lth_utils as lth
 from lth_utils.experiments import perform
@@ -21,6 +24,7 @@ from lth_utils.training.mlp import MLP, linear_layers
 from lth_utils.training.order import batches
 from lth_utils.training.recipes import Recipe
 from lth_utils.training.sparse import Sparse
+from lth_utils.training.stack import Stack
 
 COLOURS = few(lth.load("colour-digits"), train=64, other=16)
 DATA = lth.load("mnist-small")
@@ -334,11 +338,74 @@ def test_a_stack_trains_each_replica_as_if_alone(recipe):
 
 
 def test_a_stack_takes_lenets_of_one_shape_only():
-    wide = [lth.LeNet(0), lth.LeNet(0, (10, 10))]
-    with pytest.raises(lth.LotteryError, match="different widths"):
-        lth.train_together(wide, DATA, ADAM, [(0, 0)] * 2, "cpu")
+    for first, other in [((300, 100), (10, 10)), ((13, 7), (13, 8))]:
+        apart = [lth.LeNet(0, first), lth.LeNet(0, other)]
+        with pytest.raises(lth.LotteryError, match="different widths"):
+            lth.train_together(apart, DATA, ADAM, [(0, 0)] * 2, "cpu")
     with pytest.raises(lth.LotteryError, match="Conv2 cannot be stacked"):
         lth.train_together([lth.Conv2()], DATA, ADAM, [(0, 0)], "cpu")
+
+
+@pytest.mark.parametrize("hidden", [(300, 100), (13, 7)])
+def test_every_weight_of_a_stack_starts_evenly(hidden):
+    nets = [lth.LeNet(seed, hidden).double() for seed in range(3)]
+    stack = Stack(nets, DATA, ADAM)
+    for pair in (*stack.values, *stack.gradients):
+        for replicas in pair:
+            places = [each.data_ptr() for each in replicas]
+            assert all((place - places[0]) % 256 == 0 for place in places)
+    assert all((w.data_ptr() - b.data_ptr()) % 256 == 0 for w, b in stack.values)
+
+
+def moved(stack: Stack, steps: int = 5) -> torch.Tensor:
+    """Take some steps; return the weights that came out."""
+    for step in range(steps):
+        generator = torch.Generator().manual_seed(step)
+        stack.step(torch.randint(len(DATA.train.labels), (3, 60), generator=generator))
+    return stack.parameter.detach()
+
+
+@pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
+def test_a_capture_leaves_every_value_as_it_was(recipe, monkeypatch):
+    """With a graph that replays the step as it stands, the way there is seen."""
+    stack = Stack(three_nets(), DATA, recipe)
+    stream = SimpleNamespace(wait_stream=lambda _: None)
+    graph = SimpleNamespace(replay=stack._step)
+    fakes = {
+        "Stream": lambda _: stream,
+        "current_stream": lambda: stream,
+        "CUDAGraph": lambda: graph,
+        **dict.fromkeys(("device", "stream", "graph"), lambda *_, **__: nullcontext()),
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    monkeypatch.setattr("lth_utils.training.stack._side_stream", fakes["Stream"])
+    stack._capture()
+    assert stack.graph is graph
+    assert torch.equal(moved(stack), moved(Stack(three_nets(), DATA, recipe)))
+
+
+class Unasked(TorchDispatchMode):
+    """Refuse what a CUDA graph cannot hold: answers, shapes and values of the CPU."""
+
+    refused = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh")
+
+    def __torch_dispatch__(self, call, types, words=(), named=None):
+        name, named = str(call), named or {}
+        assert not any(word in name for word in self.refused), name
+        assert named.get("device") in (None, torch.device("cpu")), name
+        return call(*words, **named)
+
+
+@pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
+@pytest.mark.parametrize("scaling", ["standardize", "l2"])
+def test_a_warm_step_asks_nothing_of_the_cpu(recipe, scaling):
+    stack = Stack(three_nets(), lth.load("mnist-small", scaling), recipe)
+    stack._step()  # what the warm-up is for
+    with Unasked():
+        stack._step()
+    with pytest.raises(AssertionError, match="lift_fresh"), Unasked():
+        torch.tensor(1.0)
 
 
 def test_too_little_memory_splits_the_stack_and_says_so(monkeypatch, capsys):
@@ -361,3 +428,17 @@ def test_too_little_memory_splits_the_stack_and_says_so(monkeypatch, capsys):
     for one, other in zip(split, once, strict=True):
         accuracies = [[p.accuracy for p in result.curve] for result in (one, other)]
         assert accuracies[0] == pytest.approx(accuracies[1], abs=0.01)
+
+
+def test_a_lenet_alone_is_a_stack_of_one_on_a_gpu(monkeypatch):
+    (job,) = jobs_of(tiny_experiment(arms=("dense",)))
+    trained, gpu = [], torch.device("cuda")
+
+    def together(nets, *_):
+        trained.append(len(nets))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(perform, "train_together", together)
+    with pytest.raises(torch.OutOfMemoryError):  # one cannot be split
+        perform._train([lth.LeNet()], DATA, [job], gpu)
+    assert trained == [1]

@@ -1,5 +1,9 @@
 """One training run: order, evaluations, early stop, and what stops it."""
 
+import json
+from dataclasses import asdict
+
+import numpy as np
 import pytest
 import torch
 from helpers import few_digits
@@ -123,7 +127,7 @@ def test_masked_training_is_plain_training_of_the_survivors(digits):
             weights[name].grad *= mask
         stepper.step()
     lth.train(net, digits, SHORT, seed=5, round=2, device="cpu")
-    for name, tensor in net.state_dict().items():
+    for name, tensor in lth.snapshot(net).items():
         expected = plain.state_dict()[name]
         expected = expected * masks[name] if name in masks else expected
         assert torch.allclose(tensor, expected, rtol=0, atol=1e-10), name
@@ -179,11 +183,52 @@ def test_a_batch_larger_than_the_data(digits):
         ({"lr": -1}, "learning rate above 0"),
         ({"optimizer": "adm"}, "Did you mean 'adam'"),
         ({"momentum": 0.9}, "Adam a momentum"),
+        *(
+            ({"lr": lr}, f"lr is {lr!r}: expected a learning rate above 0")
+            for lr in (0, float("nan"), float("inf"), True, "0.1", None)
+        ),
+        *(
+            ({"optimizer": "sgd", "momentum": m}, f"momentum is {m}: .* below 1")
+            for m in (1, -0.1, float("nan"))
+        ),
+        *(
+            ({"optimizer": "sgd", "weight_decay": decay}, f"weight_decay is {decay}")
+            for decay in (-1, float("inf"), float("nan"))
+        ),
     ],
 )
 def test_mistaken_recipes(change, sentence):
     with pytest.raises(LotteryError, match=sentence):
         Recipe(**change)
+
+
+def test_a_recipe_in_numpys_numbers_is_the_same_recipe():
+    ours = Recipe(lr=0.5, iterations=3, optimizer="sgd", momentum=0.25)
+    theirs = Recipe(np.float32(0.5), np.int64(3), "sgd", momentum=np.float64(0.25))
+    assert json.dumps(asdict(ours)) == json.dumps(asdict(theirs))
+    assert json.dumps(asdict(Recipe(lr=1))) == json.dumps(asdict(Recipe(lr=1.0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        *(({"round": r}, "The round is .*: expected an") for r in (-1, 1.0, True)),
+        *(({"keep_at": k}, "keep_at is .* from 0 to 30") for k in (-1, 31, 2.5, True)),
+    ],
+)
+def test_a_round_or_an_iteration_that_is_none(digits, change, sentence):
+    net = lth.LeNet()
+    with pytest.raises(LotteryError, match=sentence):
+        lth.train(net, digits, SHORT, **change)
+    assert torch.equal(net.fc1.weight, lth.LeNet().fc1.weight)
+
+
+def test_networks_that_train_together_have_a_key_each(digits):
+    for nets, keys in (([], []), ([lth.LeNet()], []), ([lth.LeNet()], [(0, 0)] * 2)):
+        with pytest.raises(LotteryError, match="expected at least one network, and a"):
+            lth.train_together(nets, digits, SHORT, keys)
+    with pytest.raises(LotteryError, match="The round is -1"):
+        lth.train_together([lth.LeNet()], digits, SHORT, [(0, -1)])
 
 
 @pytest.mark.parametrize("seed", [1.0, "0", -1, True, None])

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lth_utils.data.mnist import MNIST, read_idx
+from lth_utils.data.idx import read_idx
+from lth_utils.data.mnist import MNIST
 from lth_utils.files.atomic import atomic_file
 
 TRAIN, VALIDATION = 12_000, 2_000

@@ -1,0 +1,206 @@
+"""Check and measure the library on a GPU: `python3 benchmarks/gpu.py`, or make gpu.
+
+Nothing needs to be installed but what the library imports. Each stage is saved
+as it ends, and figure F4 training by training: stopped at any moment, by
+whatever, it goes on at the next start. It ends by itself within --seconds.
+"""
+
+# ruff: noqa: E402
+import argparse
+import hashlib
+import json
+import os
+import platform
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+START = time.monotonic()  # the budget's: before what takes seconds to import
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch
+
+from benchmarks import gpu_files
+from benchmarks.gpu_stages import SCALES, STAGES, Bench, Found, Stage, ratios
+from lth_utils.data.loading import digest, resident
+from lth_utils.errors import LotteryError
+from lth_utils.experiments.environment import environment
+from lth_utils.experiments.recording import versions
+from lth_utils.experiments.records import results_folder
+from lth_utils.experiments.workers import cores
+from lth_utils.files.atomic import atomic_file, sweep
+
+SECONDS = 540.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the words say; 0, 1 if something is wrong, 2 after a mistake."""
+    options = _options(argv)
+    try:
+        if options.pack:
+            packed = gpu_files.HOME / "mnist.zip"
+            gpu_files.pack_mnist(packed)
+            print(f"MNIST is packed in {packed}")
+        elif options.adopt:
+            for path in gpu_files.adopt(options.adopt, results_folder()):
+                print(f"wrote {path}")
+        else:
+            return measure(options)
+    except LotteryError as error:
+        print(f"gpu: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gpu: Stopped; run again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--out", type=Path, default=gpu_files.HOME, help="where results are written")
+    add(
+        "--seconds", type=float, default=SECONDS, help="when to have ended: %(default)g"
+    )
+    add("--device", choices=("cuda", "cpu"), default="cuda")
+    add("--scale", choices=SCALES, default="full", help="tiny: only to try the script")
+    add("--pack", action="store_true", help="pack MNIST to bring along, and end")
+    add("--adopt", type=Path, metavar="OUT", help="take what came back into results/")
+    return parser.parse_args(argv)
+
+
+def measure(options: argparse.Namespace) -> int:
+    """Run the stages that are not done yet, as long as there is time."""
+    bench, page = _begin(options)
+    found: dict[str, Found] = page["stages"]
+    guard = threading.Timer(bench.left, _time_is_up)
+    guard.daemon = True
+    guard.start()
+    for name, stage in STAGES.items():
+        if _done(found.get(name)):
+            print(f"{name}: done before")
+        elif bench.left > 0:
+            print(f"{name} …", flush=True)
+            found[name] = _run(stage, bench)
+            page["ratios"] = _short(ratios(found))
+            _save(bench, page)
+            print(f"  {json.dumps(found[name])}", flush=True)
+    guard.cancel()
+    return _report(page)
+
+
+def _begin(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
+    """Return the bench, and the page of what was found so far."""
+    if not options.seconds > 0:
+        raise LotteryError(f"--seconds is {options.seconds:g}: expected more than 0.")
+    if options.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # also for the library's own choice
+    elif not torch.cuda.is_available():
+        raise LotteryError(
+            "There is no GPU that this torch can use: expected one with CUDA. To try"
+            " the script itself: --device cpu --scale tiny"
+        )
+    # A store of its own: what came back from elsewhere has no weights.
+    runs = os.environ.get("LTH_RUNS", str(ROOT / "_build" / "runs"))
+    os.environ["LTH_RUNS"] = f"{runs}-gpu"
+    torch.manual_seed(0)
+    device, scale = torch.device(options.device), SCALES[options.scale]
+    if scale.data == "mnist":
+        gpu_files.find_mnist(gpu_files.HOME / "mnist.zip")
+    resident(scale.data, "standardize", device)  # if it is not to be had, now
+    made_by = environment(digest(scale.data), device)
+    text = json.dumps([made_by, options.scale], sort_keys=True)
+    label = hashlib.sha256(text.encode()).hexdigest()[:8]
+    bench = Bench(device, scale, options.out, label, START + options.seconds)
+    sweep(bench.out, older_than=0)
+    before = _place(bench)
+    if not before.exists():
+        gpu_files.go_on(gpu_files.HOME, bench.out, label)
+    found = gpu_files.read_page(before)["stages"] if before.exists() else {}
+    page = {
+        "environment": made_by,
+        "scale": options.scale,
+        "machine": f"{platform.machine()}, {cores()} cores",
+        "versions": versions(),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stages": found,
+        "ratios": _short(ratios(found)),
+    }
+    _save(bench, page)  # a folder that cannot be written is found out now
+    print(f"{made_by['device']}: {bench.left:.0f} s left, results in {bench.out}")
+    return bench, page
+
+
+def _run(stage: Stage, bench: Bench) -> Found:
+    """Return what a stage finds; one that fails does not stop the others."""
+    start = time.monotonic()
+    try:
+        found = stage(bench)
+    except LotteryError as error:
+        found = {"failed": str(error)}
+    except Exception:
+        found = {"failed": traceback.format_exc()}
+    return _short({"seconds": time.monotonic() - start, **found})
+
+
+def _done(found: Found | None) -> bool:
+    return found is not None and "failed" not in found and not found.get("left")
+
+
+def _place(bench: Bench) -> Path:
+    return bench.out / f"stages-{bench.label}.json"
+
+
+def _save(bench: Bench, page: dict[str, Any]) -> None:
+    with atomic_file(_place(bench)) as temporary:
+        temporary.write_text(json.dumps(page, indent=1) + "\n", "utf-8")
+
+
+def _short(value: Any) -> Any:
+    """Return what JSON can hold with four digits a number."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: _short(each) for key, each in value.items()}
+    return [_short(each) for each in value] if isinstance(value, list) else value
+
+
+def _report(page: dict[str, Any]) -> int:
+    """Print the speeds, and what is wrong or left; 1 if something is wrong."""
+    found: dict[str, Found] = page["stages"]
+    for row in page["ratios"]:
+        print(
+            f"{row['replicas']:>4} LeNets{', TF32' if row['tf32'] else '':6}"
+            f" {row['steps']:>10,.0f} replica-steps/s"
+            f" {row['over_textbook']:>8.1f} times the textbook's"
+            f" {row['share']:>6.1%} of the roofline"
+        )
+    wrong = [
+        f"{name}: {sentence}"
+        for name, each in found.items()
+        for sentence in [
+            *each.get("wrong", []),
+            *each.get("failed", "").splitlines()[-1:],
+        ]
+    ]
+    for sentence in wrong:
+        print(f"wrong: {sentence}")
+    if left := [name for name in STAGES if not _done(found.get(name))]:
+        print(f"Not finished: {', '.join(left)}. Run again to go on.")
+    return 1 if wrong else 0
+
+
+def _time_is_up() -> None:
+    """End the process in the middle of a stage: what was finished is saved."""
+    print("The time is up. Run again to go on.", flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""What the command line's verbs do; `cli.py` reads the words."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from lth_utils.errors import LotteryError, choose
+from lth_utils.experiments.catalogue import experiment
+from lth_utils.experiments.plans import Plan
+from lth_utils.experiments.rates import PRUNING
+from lth_utils.words import DATASETS, SPLITS, check_network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def demo(words: argparse.Namespace) -> None:
+    """Train a ticket against its reinit, in under a minute."""
+    from lth_utils import demo as first_minute
+
+    first_minute.demo()
+
+
+def _chosen(words: argparse.Namespace) -> Plan:
+    return experiment(words.name, words.profile, words.seeds, _arms(words))
+
+
+def _arms(words: argparse.Namespace) -> tuple[str, ...] | None:
+    """Return the arms that were named; None if none was asked for."""
+    if words.arms is None:
+        return None
+    return tuple(arm.strip() for arm in words.arms.split(","))
+
+
+def run(words: argparse.Namespace) -> None:
+    """Train what the store lacks of an experiment, and show it."""
+    chosen = _chosen(words)
+    if words.record and words.arms is not None:
+        raise LotteryError(
+            "A record holds every arm of the profile: expected --record without"
+            " --arms; leave it out."
+        )
+    if words.workers is not None and words.workers < 1:
+        raise LotteryError(
+            f"The number of workers is {words.workers}: expected at least 1; leave"
+            " --workers out to use every core."
+        )
+    from lth_utils.experiments import runs
+    from lth_utils.experiments.recording import record
+
+    if words.record:  # before the table, whose reader may leave
+        place = record(words.name, words.profile, words.workers, seeds=words.seeds)
+        print(f"Recorded in {place}", file=sys.stderr)
+    _print(chosen.name, runs.run(chosen, workers=words.workers), words.csv)
+
+
+def show(words: argparse.Namespace) -> None:
+    """Show what was run or recorded; train, download and write nothing."""
+    chosen = _chosen(words)
+    from lth_utils.experiments.records import is_recorded, recorded_part
+
+    table, lacks = None, []
+    if not words.recorded:
+        from lth_utils.experiments.runs import finished
+
+        table, held = finished(chosen)
+        lacks = [held]
+    if table is None and (words.recorded or is_recorded(chosen.name, chosen.profile)):
+        table, seeds = recorded_part(chosen)
+        if words.seeds is not None and seeds < words.seeds:
+            table, lacks = None, [*lacks, f"its recorded run has {seeds} seeds"]
+    if table is None:
+        raise LotteryError(
+            f"{chosen.name} {chosen.profile} is not there whole:"
+            f" {', and '.join(lacks)}. Train the rest with: lth run {chosen.name}"
+            f" --profile {chosen.profile}"
+            + (f" --seeds {words.seeds}" if words.seeds is not None else "")
+            + (f" --arms {','.join(_arms(words) or ())}" if words.arms else "")
+        )
+    _print(chosen.name, table, words.csv)
+
+
+def _print(name: str, table: pd.DataFrame, csv: bool) -> None:
+    if csv:
+        table.to_csv(sys.stdout, index=False)
+        return
+    from lth_utils.figures.text import summary_text
+
+    print(summary_text(name, table))
+
+
+def list(words: argparse.Namespace) -> None:
+    """List experiments and profiles."""
+    from lth_utils.figures.text import experiments_text
+
+    print(experiments_text())
+
+
+def ladder(words: argparse.Namespace) -> None:
+    """Print a network's densities, round by round."""
+    pruning = PRUNING[check_network(words.network).base]
+    if words.rounds < 0:
+        raise LotteryError(
+            f"The number of rounds is {words.rounds}: expected an integer of at"
+            " least 0."
+        )
+    from lth_utils.masking import masked
+    from lth_utils.models import network
+    from lth_utils.pruning import densities
+
+    net = masked(network(words.network, seed=0))
+    rungs = densities(net, pruning.rates, pruning.scope, words.rounds)
+    for round, density in enumerate(rungs):
+        print(f"{round:>3} {100 * density:7.2f}")
+
+
+def data(words: argparse.Namespace) -> None:
+    """List the data sets, or fetch and describe one."""
+    if words.name is None:
+        for name in DATASETS:
+            print(name)
+        return
+    choose("data set", words.name, DATASETS)
+    from lth_utils.data.loading import load
+
+    loaded = load(words.name)
+    channels, height, width = loaded.shape
+    sizes = [f"{getattr(loaded, split).size} {split}" for split in SPLITS]
+    print(
+        f"{loaded.name}: {loaded.classes} classes, images {height} x {width} x"
+        f" {channels}; {', '.join(sizes)}\nsha256 of the content: {loaded.digest}"
+    )

@@ -1,0 +1,125 @@
+"""Compiled loops on machines where nothing can be kept: slower, never stopped."""
+
+import errno
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core import caching
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HOMELESS = """
+import os, pwd, sys, warnings
+warnings.simplefilter("error")
+def unknown(number):
+    raise KeyError(number)
+pwd.getpwuid = unknown
+"""
+ADD_UP = """
+import numpy as np
+from lth_utils.training import kernels
+total = np.zeros(2)
+kernels.add_up(np.ones((3, 2, kernels.LANES)), total)
+assert total.tolist() == [192, 192]
+"""
+LADDER = """
+import lth_utils as lth
+lth.find_ticket(
+    "lenet",
+    lth.load("mnist-small"),
+    lth.Recipe(iterations=2, evaluate_every=2),
+    {"fc": 0.5, "output": 0.5},
+    rounds=2,
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory) -> Path:
+    """A copy of the library in whose folders Numba can keep nothing."""
+    folder = tmp_path_factory.mktemp("package")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "lth_utils", folder / "lth_utils", ignore=ignored)
+    # A file of that name stops also root, whom no mode does.
+    (folder / "lth_utils" / "training" / "__pycache__").write_text("")
+    return folder
+
+
+def run(code: str, package: Path, folder: Path, **variables: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HOMELESS + code],
+        cwd=folder,
+        env={"PYTHONPATH": str(package)} | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"HOME": os.devnull},
+        {"HOME": "."},
+        {"XDG_CACHE_HOME": os.devnull},
+        {"NUMBA_CACHE_DIR": os.devnull},
+        {"TMPDIR": os.devnull, "HOME": os.devnull},
+    ],
+    ids=str,
+)
+def test_loops_run_where_nothing_can_be_kept(package, tmp_path, variables):
+    run(ADD_UP, package, tmp_path, **variables)
+    assert list(tmp_path.iterdir()) == []  # above all no folder called "~"
+
+
+def test_a_ladder_trains_where_nothing_can_be_kept(package, tmp_path):
+    run(LADDER, package, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("harm", [b"", b"not what Numba wrote", b"\x80\x05K"])
+def test_what_is_kept_is_found_and_may_be_damaged(package, tmp_path, harm):
+    kept, folder = tmp_path / "kept", tmp_path / "folder"
+    folder.mkdir()
+    run(ADD_UP, package, folder, NUMBA_CACHE_DIR=str(kept))
+    files = [path for path in kept.rglob("*add_up*") if path.is_file()]
+    assert {path.suffix for path in files} == {".nbi", ".nbc"}
+    for path in files:
+        path.write_bytes(harm)
+    run(ADD_UP, package, folder, NUMBA_CACHE_DIR=str(kept))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("step", ["save", "load"])
+def test_a_full_disk_or_anothers_file_costs_only_time(
+    tmp_path, monkeypatch, step, number
+):
+    file = tmp_path / "loops.py"
+    file.write_text(
+        "from lth_utils.training.compiled import compiled\n"
+        "@compiled\n"
+        "def double(values):\n"
+        "    for i in range(values.size):\n"
+        "        values[i] *= 2\n"
+    )
+    spec = importlib.util.spec_from_file_location("loops", file)
+    loops = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loops)
+    asked = []
+
+    def refuse(*words: object) -> None:
+        asked.append(words)
+        raise OSError(number, "as the system says")
+
+    monkeypatch.setattr(caching.IndexDataCacheFile, step, refuse)
+    values = np.ones(3)
+    loops.double(values)
+    assert values.tolist() == [2, 2, 2]
+    assert asked
