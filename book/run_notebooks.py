@@ -160,11 +160,10 @@ def _execute(root: Path, name: str, profile: str, folder: Path) -> NotebookNode:
 def _failure(root: Path, name: str, error: Any) -> str:
     cells = _read(root, name).cells
     failed = next(cell.id for cell in cells if cell.source == error.source)
-    trace = COLOURS.sub("", "\n".join(error.traceback))
-    return (
-        f"{name}.ipynb: cell {failed!r} failed with {error.ename}: {error.evalue}\n"
-        f"{trace}\nCorrect the cell, or what it uses, and run again."
-    )
+    said = f"{name}.ipynb: cell {failed!r} failed with {error.ename}: {error.evalue}\n"
+    if error.ename != "LotteryError":  # which says what to do
+        said += COLOURS.sub("", "\n".join(error.traceback)) + "\n"
+    return f"{said}Correct the cell, or what it uses, and run again."
 
 
 def _runs(root: Path) -> str:
@@ -197,7 +196,12 @@ def _environment(**variables: str) -> Iterator[None]:
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="which chapters")
-    parser.add_argument("--profile", choices=PROFILES, default="quick")
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="quick",
+        help="how long to train; paper: in chapters 1 to 4 and 10",
+    )
     options = parser.parse_args(argv)
     print_anywhere()
     try:

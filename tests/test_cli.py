@@ -10,13 +10,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 import pytest
 from helpers import tiny_experiment
 from test_pruning import LADDERS
 
-from lth_utils import EXPERIMENTS, Study, cli, commands
+from lth_utils import EXPERIMENTS, Study, cli
 from lth_utils.data import loading
 from lth_utils.experiments import records, tables
 
@@ -248,77 +247,6 @@ def test_help_is_worth_reading(capsys):
     assert stop.value.code == 0
     for word in ("run", "show", "list", "ladder", "data", "LTH_RUNS", "LTH_DATA"):
         assert word in out
-
-
-# What the pages promise
-
-PAGES = ("README.md", "CONTRIBUTING.md", "results/README.md", "book/*.md")
-
-
-def promised() -> list[str]:
-    """Return each command, `lth` and its words, that a page or --help shows."""
-    texts = [path.read_text("utf8") for page in PAGES for path in ROOT.glob(page)]
-    texts += [
-        cell.source
-        for path in (ROOT / "notebooks").rglob("*.ipynb")
-        for cell in nbformat.read(path, as_version=4).cells
-        if cell.cell_type == "markdown"
-    ]
-    shown = [f"  {line}" for line in cli._EXAMPLES.splitlines()]
-    text = "\n".join([*texts, *shown])
-    inline = re.findall(r"`lth ([^`]+)`", text)
-    fenced = re.findall(r"^ *(?:\.venv/bin/)?lth (.+?)(?:  .*)?$", text, re.MULTILINE)
-    return sorted({words.partition(" > ")[0] for words in [*inline, *fenced]})
-
-
-PLACES = {"EXPERIMENT": "lenet-mnist", "NETWORK": "lenet", "COMMAND": "show"}
-# These train or fetch; all others are done.
-DEAR = r"run|demo|data mnist|show lenet-mnist( --profile quick)?$"
-
-
-@pytest.mark.parametrize("command", promised())
-def test_every_command_that_a_page_shows_works(capsys, command):
-    words = shlex.split(command)
-    words = [PLACES.get(word, word) for word in words]
-    if words in (["run"], ["show"]):  # the command itself is meant
-        words.append("--help")
-    if re.match(DEAR, " ".join(words)):
-        assert cli._parser().parse_args(words).do
-        if words[0] in ("run", "show"):
-            commands._chosen(cli._parser().parse_args(words))
-    elif "--help" in words:
-        with pytest.raises(SystemExit) as stop:
-            cli.main(words)
-        assert stop.value.code == 0
-    else:
-        assert lth(capsys, *words)[0] == 0
-
-
-def test_the_pages_show_commands():
-    found = promised()
-    assert {"demo", "list", "--help", "COMMAND --help"} <= set(found)
-    assert "show lenet-gain --profile laptop --csv" in found
-    assert "run lenet-mnist --profile quick --seeds 3" in found
-
-
-def test_the_paper_profile_is_promised_where_it_is():
-    page = (ROOT / "book" / "how-to-use.md").read_text("utf8")
-    assert "`paper`, in chapters 1 to 4 and 10:" in page
-    having = set()
-    for path in (ROOT / "notebooks").glob("*.ipynb"):
-        cells = nbformat.read(path, as_version=4).cells
-        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-        names = {"NAME": re.search(r'^NAME = "(.+)"$', code, re.MULTILINE)}
-        called = r'lth\.\w+\(\s*"?([\w-]+)"?,\s*(?:profile=)?PROFILE'
-        words = [
-            found[1] if (found := names.get(word)) else word
-            for word in re.findall(called, code)
-        ]
-        assert words, path
-        assert all({"quick", "laptop"} <= set(EXPERIMENTS[word]) for word in words)
-        if all("paper" in EXPERIMENTS[word] for word in words):
-            having.add(int(path.name[:2]))
-    assert having == {1, 2, 3, 4, 10}
 
 
 # Mistakes

@@ -160,9 +160,9 @@ def over_density(
     """
     for column in ("how", "density", value):
         choose("column of this table", column, map(str, table))
-    for how, mine in table.groupby("how"):
-        choose("line", str(how), looks)
-        one_experiment(mine, f"The line {how!r}")
+    for how in table["how"].unique():
+        choose("line", how, looks)
+        one_experiment(table[table["how"] == how], f"The line {how!r}")
     rows = measured(table.assign(percent=100 * table["density"]), value)
     named = {how: look._replace(label=how) for how, look in looks.items()}
     n = drawing.trainings(rows, "density", value, "how")

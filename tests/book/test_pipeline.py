@@ -290,6 +290,16 @@ def test_a_failing_cell_is_named_and_leaves_no_copy(book, capsys):
     stopped(book)
 
 
+def test_a_cell_that_the_library_refuses_is_told_in_its_sentence(book, capsys):
+    refused = 'import lth_utils as lth\nlth.experiment("lenet-inits", "paper")'
+    write_chapter(book, "notebooks/one", PARAMETERS, (refused, ""))
+    assert run_notebooks.main([], book) == 1
+    said = capsys.readouterr().err
+    assert "Unknown profile of lenet-inits 'paper': expected one of quick" in said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) == 2
+
+
 def test_a_failing_cell_keeps_the_copy_that_there_was(run_book):
     before = copies.copy(run_book, "notebooks/one").read_bytes()
     write_chapter(run_book, "notebooks/one", PARAMETERS, ("1 / 0", ""))
