@@ -65,9 +65,15 @@ def show(words: argparse.Namespace) -> None:
     table, lacks = None, []
     if not words.recorded:
         from lth_utils.experiments.runs import finished
+        from lth_utils.experiments.store import runs_folder
 
-        table, held = finished(chosen)
-        lacks = [held]
+        try:
+            runs_folder()
+        except LotteryError:  # no home folder is known, so nothing was kept there
+            lacks = ["no runs are kept here"]
+        else:
+            table, held = finished(chosen)
+            lacks = [held]
     if table is None and (words.recorded or is_recorded(chosen.name, chosen.profile)):
         table, seeds = recorded_part(chosen)
         if words.seeds is not None and seeds < words.seeds:

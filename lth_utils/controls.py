@@ -12,7 +12,7 @@ from lth_utils import pruning
 from lth_utils.arguments import whole
 from lth_utils.errors import choose
 from lth_utils.masks import Masks, State
-from lth_utils.models.makers import check_draws
+from lth_utils.models.makers import check_redraws
 from lth_utils.seeds import check_seed, seed_of
 from lth_utils.tickets import Ticket, from_seed
 from lth_utils.words import CONTROLS, NOISES
@@ -132,7 +132,7 @@ def control(ticket: Ticket, arm: str, round: int, number: int) -> Ticket:
     made = {"arm": arm, "round": round, "control": number}
     if arm == "reinit":
         maker, fresh = ticket.drawn_by(), reinit_seed(seed, round, number)
-        check_draws(maker, fresh)
+        check_redraws(maker, fresh)
         return from_seed(maker, fresh, masks, **made)
     stream = seed_of(arm.partition("-")[0], seed, round, number)
     if arm == "resample":

@@ -27,10 +27,10 @@ def masked(net: nn.Module) -> nn.Module:
 
     A weight is a Parameter of two or more dimensions whose name says so, in
     any module but a norm: of linear, convolutional, recurrent, attention and
-    embedding layers, and of your own. Every weight of the copy is alive; its
-    parameters, their names and what it computes are those of `net`, which
-    stays as it is. What has two or more dimensions and stays dense is named
-    in a warning.
+    embedding layers, and of your own. Every weight of the copy is alive, unless
+    it has a mask already; its parameters, their names and what it computes are
+    those of `net`, which stays as it is. What has two or more dimensions and
+    stays dense is named in a warning.
 
     Raises:
         LotteryError: If `net` cannot be copied, has weights that torch has not
@@ -41,6 +41,7 @@ def masked(net: nn.Module) -> nn.Module:
         names = _weights(module)
         if names and not isinstance(module, MaskedModule):
             mask_module(module, names)
+    obey(net)  # a weight that came with a mask shares it with all its places
     covered = holders(net)
     norms = {
         id(p) for m in net.modules() if isinstance(m, _NORMS) for p in m.parameters()
@@ -87,12 +88,13 @@ def _copied(net: nn.Module) -> nn.Module:
         )
     try:
         twin = copy.deepcopy(net)
-    except RuntimeError as error:  # a computed tensor in a weight's place
+    except (RuntimeError, TypeError) as error:
         raise LotteryError(
-            f"{type(net).__name__} cannot be copied, and so not masked: expected"
-            " plain Parameters, and some module computes its weight anew each time,"
-            " as torch.nn.utils.prune and the old weight_norm do. Undo that first"
-            f" (prune.remove, remove_weight_norm). ({error})"
+            f"{type(net).__name__} cannot be copied, and so not masked: expected plain"
+            " Parameters and nothing that has no copy. Some module computes its weight"
+            " anew each time, as torch.nn.utils.prune and the old weight_norm do, or"
+            " keeps a computed tensor, such as an activation, or a lock. Undo that"
+            f" first (prune.remove, remove_weight_norm, or delete it). ({error})"
         ) from error
     for mine, its in zip(net.parameters(), twin.parameters(), strict=True):
         _share_hooks(mine, its)
@@ -133,8 +135,14 @@ def obey(net: nn.Module) -> None:
     `train` and `evaluate` begin with it, and need not know whether `net` is
     masked. What writes past all hooks is `nn.init` and `weight.data`.
     """
+    for places in holders(net).values():
+        if len(places) > 1:  # one weight, one mask: what one pruned, all did
+            masks = [module.get_buffer(f"{local}_mask") for module, local in places]
+            alive = torch.stack(masks).prod(0)
+            for mask in masks:
+                mask.copy_(alive)
     for module in _masked_modules(net):
-        module.clear()
+        module.masked_clear()
 
 
 def _masked_modules(net: nn.Module) -> list[MaskedModule]:
@@ -148,14 +156,14 @@ def unmasked(modules: Iterable[MaskedModule]) -> Iterator[None]:
     The engine promises that pruned weights are 0, and masks the gradients
     itself, all in one call; that spares a pass over the weights each way.
     """
-    modules = list(modules)
-    for module in modules:
-        module.__dict__["bare"] = True
+    before = [(module, module.masked_bare) for module in modules]
+    for module, _ in before:
+        module.__dict__["masked_bare"] = True
     try:
         yield
     finally:
-        for module in modules:
-            del module.__dict__["bare"]
+        for module, bare in before:
+            module.__dict__["masked_bare"] = bare
 
 
 def snapshot(net: nn.Module) -> State:
@@ -165,7 +173,7 @@ def snapshot(net: nn.Module) -> State:
     Masks are not part of it, so it is the state of the plain network.
     """
     masks = {
-        id(module.mask_of(local))
+        id(module.masked_by(local))
         for module in _masked_modules(net)
         for local in module.masked_names
     }

@@ -96,7 +96,7 @@ class Masks(Mapping[str, Tensor]):
 
 def _as_bool(name: str, tensor: Tensor) -> Tensor:
     """Return an own CPU copy of `tensor` as booleans; raises if not 0/1."""
-    values = tensor.detach().cpu()
+    values = torch.as_tensor(tensor).detach().cpu()
     alive = values != 0
     if values.dtype != torch.bool and not torch.equal(alive.to(values.dtype), values):
         raise LotteryError(

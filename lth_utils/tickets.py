@@ -26,7 +26,7 @@ from lth_utils.training.recipes import Recipe
 from lth_utils.words import check_network
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ticket:
     """A sparse network at its start: f(x; m * theta_0).
 
@@ -213,9 +213,9 @@ def find_ticket(
     seed, rounds = check_seed(seed), whole("The number of rounds", rounds, 1)
     last = recipe.iterations - 1
     rewind_to = whole("The iteration to rewind to", rewind_to, 0, last)
+    check_draws(maker, seed)
     net = masked(draw(maker, seed))
     pruning.check_ladder(net, rates, scope, rounds)
-    check_draws(maker, seed)
     rest = replace(recipe, iterations=recipe.iterations - rewind_to)
     tickets: list[Ticket] = []
     try:

@@ -369,6 +369,9 @@ def test_without_a_home_folder_it_says_what_to_set(tiny, capsys, monkeypatch):
         code, out, err = lth(capsys, *words.split())
         assert (code, out) == (2, "")
         assert re.fullmatch(f"lth: No home folder .* {variable} to name .*\n", err)
+    code, out, err = lth(capsys, "show", "lenet-mnist", "--profile", "laptop")
+    assert (code, err) == (0, "")
+    assert "recorded" in out
 
 
 def test_what_a_terminal_cannot_show_is_written_out(tmp_path):

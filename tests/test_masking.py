@@ -273,7 +273,7 @@ def test_autograd_grad_is_masked_too():
     net = third(lth.masked(tiny_net()))
     weight = net[4].weight
     (gradient,) = torch.autograd.grad((weight - 1).square().sum(), [weight])
-    assert torch.all((gradient != 0) == net[4].mask)
+    assert torch.all((gradient != 0) == net[4].mask.bool())
 
 
 def copied(net: nn.Module) -> nn.Module:
@@ -343,7 +343,7 @@ def test_a_replica_of_data_parallel_obeys(layer):
     replica.weight, replica.bias = net.weight + 1, net.bias * 1
     expected = copy.deepcopy(layer)
     with torch.no_grad():
-        expected.weight.copy_((net.weight + 1) * net.mask)
+        expected.weight.copy_((net.weight + 1) * net.weight_mask)
     x = torch.ones(2, 4, 4)
     assert torch.allclose(replica(x), expected(x))
 
@@ -414,14 +414,60 @@ def test_frozen_weights_that_are_thawed_obey():
     assert not net.weight.requires_grad
     net.weight.requires_grad_()
     (net.weight - 1).square().sum().backward()
-    assert torch.all((net.weight.grad != 0) == net.mask)
+    assert torch.all((net.weight.grad != 0) == net.mask.bool())
 
 
 def test_infinity_in_a_pruned_weight_harms_nothing():
     net = lth.masked(nn.Linear(4, 3))
     lth.apply_masks(net, {"weight": torch.zeros(3, 4)})
-    net.weight.data.fill_(float("inf"))
+    state = {"weight": torch.full((3, 4), float("inf")), "bias": torch.zeros(3)}
+    net.load_state_dict(state)
     assert torch.equal(net(torch.ones(1, 4)), net.bias[None])
+
+
+def test_a_loaded_state_stays_as_it_is():
+    net, plain = third(lth.masked(tiny_net())), tiny_net(7)
+    before = copy.deepcopy(plain.state_dict())
+    net.load_state_dict(plain.state_dict(), assign=True)
+    assert all(torch.equal(before[n], t) for n, t in plain.state_dict().items())
+    other = lth.masked(tiny_net())
+    other.load_state_dict(net.state_dict(), assign=True)
+    lth.apply_masks(other, lth.Masks.ones(other))
+    assert lth.masks_of(net).density < 0.5
+
+
+def test_evaluating_between_forward_and_backward():
+    net = third(lth.masked(lth.LeNet(seed=0)))
+    x = few_digits().scale(few_digits().train.images[:5])
+    loss = net(x).logsumexp(1).mean() + sum(w.square().sum() for w in net.parameters())
+    lth.evaluate(net, few_digits())
+    loss.backward()
+
+
+def test_weights_that_came_with_other_masks_share_one():
+    one = third(lth.masked(nn.Linear(4, 4)))
+    plain = nn.Sequential(nn.Linear(4, 4), one)
+    plain[0].weight = one.weight
+    net = lth.masked(plain)
+    assert torch.equal(net[0].mask, net[1].mask)
+    assert lth.masks_of(net) == lth.Masks({"0.weight": one.mask})
+
+
+def test_a_shared_weight_obeys_whoever_of_its_holders_is_left():
+    net = third(lth.masked(Tied()))
+    net.first = nn.Identity()
+    stepper = torch.optim.SGD(net.second.parameters(), lr=0.1)
+    (net.second.weight - 1).square().sum().backward()
+    stepper.step()
+    assert revived(net.second) == 0
+
+
+def test_masks_can_be_averaged():
+    net = third(lth.masked(tiny_net()))
+    average = torch.optim.swa_utils.AveragedModel(net, use_buffers=True)
+    for _ in range(2):
+        average.update_parameters(net)
+    assert lth.masks_of(average.module) == lth.masks_of(net)
 
 
 # --- K6: networks of one's own ---------------------------------------------------
@@ -553,6 +599,64 @@ def test_hooks_on_weights_go_along():
     net(torch.ones(1, 4)).sum().backward()
     assert torch.all(net.weight.grad == 0)
     assert len(seen) == 1
+
+
+class Made(nn.Linear):
+    """A layer with a mask of its own, and names that a mask might take."""
+
+    plain = bare = alive = begin = clear = None
+
+    def __init__(self, inputs: int, units: int) -> None:
+        super().__init__(inputs, units)
+        self.register_buffer("mask", torch.tril(torch.ones(units, inputs)))
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(input, self.weight * self.mask, self.bias)
+
+
+def test_a_layer_with_a_mask_of_its_own_keeps_it():
+    plain = nn.Sequential(nn.Flatten(), Made(784, 16), nn.ReLU(), nn.Linear(16, 10))
+    data, recipe = few_digits(), lth.Recipe(iterations=3)
+    net = lth.masked(plain)
+    curves = [
+        lth.train(each, data, recipe, device="cpu").curve for each in (plain, net)
+    ]
+    for mine, its in zip(*curves, strict=True):
+        assert mine.loss == pytest.approx(its.loss)
+    assert lth.evaluate(net, data) == pytest.approx(lth.evaluate(plain, data))
+
+
+def test_a_layer_that_writes_its_own_weight_may():
+    plain = nn.Embedding(10, 4, max_norm=1.0)
+    net = lth.masked(plain)
+    for each in (plain, net):
+        stepper = torch.optim.SGD(each.parameters(), lr=0.1)
+        for _ in range(3):
+            stepper.zero_grad()
+            each(torch.arange(10)).sum().backward()
+            stepper.step()
+    assert torch.allclose(plain.weight, net.weight)
+
+
+class Sealed(nn.Linear):
+    """A class that nothing can be derived from without a word."""
+
+    def __init_subclass__(cls, word: str, **rest: object) -> None:
+        super().__init_subclass__(**rest)
+
+
+class Taken(nn.Linear):
+    """A layer that has something where a mask would lie."""
+
+    weight_mask = None
+
+
+@pytest.mark.parametrize(
+    ("layer", "sentence"), [(Sealed, "no class can be derived"), (Taken, "to be free")]
+)
+def test_layers_that_cannot_be_masked(layer, sentence):
+    with pytest.raises(LotteryError, match=sentence):
+        lth.masked(layer(4, 3))
 
 
 def test_masking_twice_keeps_the_masks():

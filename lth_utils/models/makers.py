@@ -17,6 +17,7 @@ from lth_utils.errors import LotteryError
 from lth_utils.models import network
 
 Maker = Callable[[int], nn.Module]
+_State = dict[str, Tensor]
 
 
 def draw(maker: str | Maker, seed: int) -> nn.Module:
@@ -61,18 +62,15 @@ def draw(maker: str | Maker, seed: int) -> nn.Module:
 
 
 def check_draws(maker: str | Maker, seed: int) -> None:
-    """Find out whether a maker's weights are those of the seed, and no others.
-
-    Three networks are drawn, which takes a moment; a search takes minutes, and
-    its controls would then not be drawn anew.
+    """Find out whether a maker gives the same network for the same seed.
 
     Raises:
-        LotteryError: If one seed gives two networks, or two seeds give the
-            same weights or networks of two shapes.
+        LotteryError: If one seed gives two networks, or another one a network
+            of another shape.
     """
     if isinstance(maker, str):
         return  # the library's own
-    name, other = name_of(maker), seed + 1
+    name = name_of(maker)
     once, again = (_state(draw(maker, seed)) for _ in range(2))
     if not _same(once, again):
         raise LotteryError(
@@ -81,21 +79,39 @@ def check_draws(maker: str | Maker, seed: int) -> None:
             " generator, which is seeded for you; not from NumPy's, nor from a"
             " generator that is kept."
         )
+    fresh = _of_another_seed(maker, seed)
+    if fresh is not None and _shapes(once) != _shapes(fresh):
+        raise LotteryError(
+            f"{name} makes networks of two shapes from the seeds {seed} and"
+            f" {seed + 1}: expected its argument to be a seed. {_REMEDY}"
+        )
+
+
+def check_redraws(maker: str | Maker, seed: int) -> None:
+    """Find out whether a maker's weights are the seed's, as a reinit needs.
+
+    Raises:
+        LotteryError: As `check_draws`, or if two seeds give the same weights,
+            as those of a network that was trained before are.
+    """
+    check_draws(maker, seed)
+    if isinstance(maker, str):
+        return
+    fresh = _of_another_seed(maker, seed)
+    if fresh is not None and _same(_state(draw(maker, seed)), fresh):
+        raise LotteryError(
+            f"{name_of(maker)} makes the same weights from the seeds {seed} and"
+            f" {seed + 1}: expected weights drawn from the seed, since this control"
+            f" draws them anew. {_REMEDY}"
+        )
+
+
+def _of_another_seed(maker: Maker, seed: int) -> _State | None:
+    """Return what another seed gives; None if the maker has nothing for it."""
     try:
-        fresh = _state(draw(maker, other))
-    except LookupError:
-        return  # networks from a table, which need not hold another seed's
-    if _shapes(once) != _shapes(fresh):
-        raise LotteryError(
-            f"{name} makes networks of two shapes from the seeds {seed} and {other}:"
-            f" expected its argument to be a seed. {_REMEDY}"
-        )
-    if _same(once, fresh):
-        raise LotteryError(
-            f"{name} makes the same weights from the seeds {seed} and {other}:"
-            " expected weights drawn from the seed, since the controls draw them"
-            f" anew. {_REMEDY}"
-        )
+        return _state(draw(maker, seed + 1))
+    except Exception:  # its own: a table of seeds, a seed out of its range
+        return None
 
 
 _REMEDY = (
@@ -128,15 +144,15 @@ def name_of(maker: Maker) -> str:
     return getattr(maker, "__name__", type(maker).__name__)
 
 
-def _state(net: nn.Module) -> dict[str, Tensor]:
+def _state(net: nn.Module) -> _State:
     return {name: t.detach().clone() for name, t in net.state_dict().items()}
 
 
-def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+def _shapes(state: _State) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in state.items()}
 
 
-def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+def _same(one: _State, other: _State) -> bool:
     return _shapes(one) == _shapes(other) and all(
         torch.equal(tensor, other[name]) for name, tensor in one.items()
     )

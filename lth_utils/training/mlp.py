@@ -97,7 +97,8 @@ def _fits(layer: nn.Linear) -> bool:
 def mask_of(layer: nn.Linear) -> Tensor:
     """Return a layer's mask (out, in) as booleans; all True if it has none."""
     if isinstance(layer, MaskedLinear):
-        return layer.mask
+        mask: Tensor = layer.mask
+        return mask != 0
     return torch.ones_like(layer.weight, dtype=torch.bool)
 
 

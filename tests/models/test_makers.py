@@ -10,7 +10,7 @@ from torch import nn
 
 import lth_utils as lth
 from lth_utils import LotteryError
-from lth_utils.models.makers import check_draws, draw
+from lth_utils.models.makers import check_draws, check_redraws, draw
 
 
 class Net(nn.Module):
@@ -78,7 +78,7 @@ MAKERS = [
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_maker_draws_by_the_seed_and_leaves_torchs_generator_alone(maker):
     before = torch.get_rng_state()
-    check_draws(maker, 2)
+    check_redraws(maker, 2)
     one, again = (copy.deepcopy(draw(maker, 2)).state_dict() for _ in range(2))
     assert all(torch.equal(again[name], tensor) for name, tensor in one.items())
     assert torch.equal(torch.get_rng_state(), before)
@@ -125,13 +125,18 @@ def test_what_is_no_maker(maker, sentence):
         (by_numpy, "by_numpy draws other weights each time from the seed 3"),
         (by_a_kept_generator, "draws other weights each time"),
         (Width, "Width makes networks of two shapes from the seeds 3 and 4"),
-        (lambda seed: copy.deepcopy(ONE), "makes the same weights from the seeds 3"),
-        (lambda seed: Seeded(0), "makes the same weights"),
     ],
 )
 def test_a_maker_that_does_not_draw_by_its_seed(maker, sentence):
     with pytest.raises(LotteryError, match=sentence):
         check_draws(maker, 3)
+
+
+@pytest.mark.parametrize("maker", [lambda _: copy.deepcopy(ONE), lambda _: Seeded(0)])
+def test_a_network_that_was_trained_before_makes_tickets_but_no_reinit(maker):
+    check_draws(maker, 3)
+    with pytest.raises(LotteryError, match="makes the same weights from the seeds 3"):
+        check_redraws(maker, 3)
 
 
 def test_an_error_of_the_makers_own_stays_its_own():
