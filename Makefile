@@ -25,7 +25,7 @@ HASH := $(shell { pwd -P; cat pyproject.toml requirements.lock; } | cksum | cut 
 READY := $(VENV)/ready-$(HASH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve clean colab release grade record bench gpu pack lock try
+.PHONY: help book test lint notebooks serve try clean colab release grade record bench gpu pack lock
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -50,6 +50,9 @@ notebooks: $(READY) ## run the notebooks that changed, quick profile
 serve: ## show the built book on http://localhost:8000, or PORT
 	@test -e _build/html/index.html || { echo "There is no book yet: make book first."; exit 1; }
 	@$(PY) book/serve.py "$(PORT)"
+
+try: $(READY) ## prune, rewind, train: a ticket against its reinit, a minute
+	@$(VENV)/bin/lth demo
 
 clean: ## remove _build with all that was built, trained and graded; .venv stays
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -88,9 +91,6 @@ $(READY): $(PY)
 	    "none of them: name yours, as in  make book PYTHON=python3.12" >&2; exit 1; }
 	@"$(PYTHON)" book/set_up.py "$(UV)"
 	@touch $@
-
-try: $(READY) ## prune, rewind, train: a ticket against its reinit, a minute
-	@$(VENV)/bin/lth demo
 
 # No recipe: where .venv or the Python under it is gone, it is set up again.
 $(PY):

@@ -10,7 +10,6 @@ file or the profile changed. The tests and the book read the same copies.
 
 import argparse
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,17 +20,16 @@ from warnings import catch_warnings, simplefilter
 
 import nbformat
 from nbformat import NotebookNode, ValidationError
+from steps import COLOURS, ROOT, step
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "ext"))
 
-import executed  # noqa: E402
-from steps import step  # noqa: E402
+import executed
 
-from lth_utils.cli import print_anywhere  # noqa: E402
-from lth_utils.errors import LotteryError, choose  # noqa: E402
-from lth_utils.files.atomic import atomic_file  # noqa: E402
-from lth_utils.files.places import check_writable  # noqa: E402
+from lth_utils.cli import print_anywhere
+from lth_utils.errors import LotteryError, choose
+from lth_utils.files.atomic import atomic_file
+from lth_utils.files.places import check_writable
 
 PROFILES = ("quick", "laptop", "paper")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -164,7 +162,7 @@ def _failure(root: Path, name: str, error: Any) -> str:
     failed = next(cell.id for cell in cells if cell.source == error.source)
     said = f"{name}.ipynb: cell {failed!r} failed with {error.ename}: {error.evalue}\n"
     if error.ename != "LotteryError":  # which says what to do
-        said += re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)) + "\n"
+        said += COLOURS.sub("", "\n".join(error.traceback)) + "\n"
     return f"{said}Correct the cell, or what it uses, and run again."
 
 

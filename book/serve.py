@@ -6,7 +6,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-PAGES = Path(__file__).resolve().parents[1] / "_build" / "html"
+from steps import ROOT
+
+PAGES = ROOT / "_build" / "html"
 
 
 def main(argv: Sequence[str] | None = None, pages: Path = PAGES) -> int:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from lth_utils.arguments import whole
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.plans import Plan
@@ -77,7 +78,7 @@ def show(words: argparse.Namespace) -> None:
             f" {', and '.join(lacks)}. Train the rest with: lth run {chosen.name}"
             f" --profile {chosen.profile}"
             + (f" --seeds {words.seeds}" if words.seeds is not None else "")
-            + (f" --arms {','.join(_arms(words) or ())}" if words.arms else "")
+            + (f" --arms {','.join(arms)}" if (arms := _arms(words)) else "")
         )
     _print(chosen.name, table, words.csv)
 
@@ -101,17 +102,13 @@ def list(words: argparse.Namespace) -> None:
 def ladder(words: argparse.Namespace) -> None:
     """Print a network's densities, round by round."""
     pruning = PRUNING[check_network(words.network).base]
-    if words.rounds < 0:
-        raise LotteryError(
-            f"The number of rounds is {words.rounds}: expected an integer of at"
-            " least 0."
-        )
+    rounds = whole("The number of rounds", words.rounds, 0)
     from lth_utils.masking import masked
     from lth_utils.models import network
     from lth_utils.pruning import densities
 
     net = masked(network(words.network, seed=0))
-    rungs = densities(net, pruning.rates, pruning.scope, words.rounds)
+    rungs = densities(net, pruning.rates, pruning.scope, rounds)
     for round, density in enumerate(rungs):
         print(f"{round:>3} {100 * density:7.2f}")
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from lth_utils import pruning
 from lth_utils.arguments import whole
 from lth_utils.data.datasets import Dataset
 from lth_utils.errors import LotteryError
-from lth_utils.files.bundles import read_bundle, write_bundle
+from lth_utils.files.bundles import labelled, part, read_bundle, write_bundle
 from lth_utils.masking import kinds, masked, rewind, snapshot
 from lth_utils.masks import Masks, State, check_fit
 from lth_utils.models.makers import Maker, check_draws, draw, name_of
@@ -96,8 +96,8 @@ class Ticket:
         """Write the ticket as `ticket.json` and `tensors.safetensors`.
 
         Raises:
-            LotteryError: If the folder cannot be written; an older ticket
-                there is then unharmed.
+            LotteryError: If the folder holds anything but an older ticket, or
+                cannot be written; what is there is then unharmed.
         """
         about = {"network": self.network, "seed": self.seed, "made": dict(self.made)}
         tensors = labelled("mask", self.masks) | labelled("init", self.init)
@@ -123,20 +123,6 @@ class Ticket:
                 f"{folder} is no whole ticket: {error} is missing. Expected what"
                 " Ticket.save wrote; take an undamaged copy."
             ) from error
-
-
-def labelled(label: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Prefix each name with "label:", to keep two states in one file."""
-    return {f"{label}:{name}": tensor for name, tensor in tensors.items()}
-
-
-def part(label: str, tensors: Mapping[str, Tensor]) -> State:
-    """Return the tensors that `labelled` prefixed with "label:"."""
-    return {
-        name.removeprefix(f"{label}:"): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(f"{label}:")
-    }
 
 
 def from_seed(
@@ -177,10 +163,10 @@ def oneshot_masks(trained: nn.Module, rates: Rates, scope: str, rounds: int) -> 
     differs ("one-shot" in the paper's figure 4).
     """
     shared = pruning.groups(kinds(trained), rates, scope)
-    whole = Masks.ones(trained)
-    sizes = {name: mask.numel() for name, mask in whole.items()}
+    every = Masks.ones(trained)
+    sizes = {name: mask.numel() for name, mask in every.items()}
     counts = pruning.ladder(sizes, shared, rounds)[rounds]
-    return pruning.keep(pruning.magnitudes(trained), whole, counts)
+    return pruning.keep(pruning.magnitudes(trained), every, counts)
 
 
 # --- the algorithm -----------------------------------------------------------

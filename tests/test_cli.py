@@ -260,7 +260,7 @@ MISTAKES = {
     "run lenet-mnist --arms continued": "expected one of dense, ticket, oneshot",
     "run lenet-mnist --arms dense,dense": "The arms name 'dense' twice",
     "run lenet-mnist --seeds 0": "number of seeds is 0",
-    "run lenet-mnist --seeds -2": "-2",
+    "run lenet-mnist --seeds -2": "number of seeds is -2",
     "run lenet-mnist --seeds two": "invalid int value: 'two'",
     "run lenet-mnist --workers 0": "number of workers is 0",
     "run lenet-mnist --record --arms ticket": "every arm of the profile",

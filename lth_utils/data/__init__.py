@@ -1,8 +1,8 @@
 """Data sets as resident tensors.
 
 `datasets.py` is what a data set is, `splits.py` what each of its parts is;
-`loading.py` finds one by its word, in files (`mnist.py`), computed
-(`digits.py`, `signals.py`) or in the package (`packaged/`).
+`loading.py` finds one by its word, in files (`mnist.py`, in the format of
+`idx.py`), computed (`digits.py`, `signals.py`) or in the package (`packaged/`).
 """
 
 import lazy_loader

@@ -1,5 +1,4 @@
 from .datasets import Dataset as Dataset
 from .datasets import dataset as dataset
 from .loading import load as load
-from .loading import resident as resident
 from .splits import Split as Split

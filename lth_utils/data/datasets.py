@@ -52,8 +52,8 @@ class Dataset:
     def __post_init__(self) -> None:
         choose("scaling", self.scaling, SCALINGS)
         splits = usable(self.name, self.train, self.validation, self.test)
-        for kind, split in zip(SPLITS, splits, strict=True):
-            object.__setattr__(self, kind, split)
+        # Into `vars`, since a frozen value refuses to be set.
+        vars(self).update(zip(SPLITS, splits, strict=True))
         channels = self.shape[0]
         if not len(self.mean) == len(self.std) == channels or min(self.std) <= 0:
             raise LotteryError(

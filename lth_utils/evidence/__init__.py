@@ -1,6 +1,7 @@
 """From tidy tables to statements: what two arms' difference says.
 
-It reads tables; nothing that trains reads it.
+It reads tables; nothing that trains reads it. `pairs.py` compares arms seed by
+seed.
 """
 
 import lazy_loader

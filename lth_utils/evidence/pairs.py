@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lth_utils.arguments import real
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.tables import one_experiment
+from lth_utils.seeds import check_seed
 from lth_utils.words import ARMS
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ def interval(
 
     Raises:
         LotteryError: If there are fewer than two values, or one that is no
-            finite number, or the level is out of range.
+            finite number, or the level or the seed is out of range.
     """
     found = np.asarray(values, dtype=float)
     if found.ndim != 1 or len(found) < 2 or not np.isfinite(found).all():
@@ -120,12 +122,12 @@ def interval(
             " for each of two seeds or more. Choose one column, and drop the seeds"
             " without a number."
         )
-    if not 0 < level < 1:
+    if not 0 < real(level) < 1:
         raise LotteryError(
             f"The level is {level!r}: expected a share above 0 and below 1, such as"
             " 0.95."
         )
-    drawn = np.random.default_rng(seed).choice(found, (_DRAWS, len(found)))
+    drawn = np.random.default_rng(check_seed(seed)).choice(found, (_DRAWS, len(found)))
     tails = (50 * (1 - level), 50 * (1 + level))
     low, high = np.percentile(drawn.mean(axis=1), tails)
     return float(low), float(high)

@@ -9,8 +9,9 @@ import torch
 
 from lth_utils.training import sparse
 
-# The rooms and files whose code decides a result's bits: all that lies below
-# `experiments/`, but for how files are written; and how a job is done.
+# The rooms and files whose code decides a result's bits: what lies below
+# `experiments/`, but for what only checks, chooses a device or writes files; and
+# how a job is done.
 _SOURCES = (
     "words.py",
     "seeds.py",

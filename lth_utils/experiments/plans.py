@@ -165,11 +165,8 @@ def narrowed(plan: Plan, seeds: int | None, arms: Iterable[str] | None) -> Plan:
     Raises:
         LotteryError: If `seeds` is no integer above 0, or an arm is not there.
     """
-    if seeds is not None and check_seed(seeds) < 1:
-        raise LotteryError(
-            "The number of seeds is 0: expected an integer of at least 1, such"
-            " as 3 for the seeds 0, 1 and 2."
-        )
+    if seeds is not None:
+        seeds = whole("The number of seeds", seeds, 1)
     if arms is not None:
         arms = distinct("The arms", several("The arms", arms, _ARMS))
         for arm in arms:

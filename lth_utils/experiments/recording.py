@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lth_utils.errors import LotteryError
 from lth_utils.experiments import records
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.plans import Plan, Study
@@ -47,12 +48,15 @@ def record(
 
     Raises:
         LotteryError: As `run` does; or, before any training, if the folder
-            holds anything but an older record, or cannot be written.
+            holds anything but an older record, or one of more seeds, or cannot
+            be written.
     """
     from lth_utils.experiments.runs import run
 
     chosen = experiment(name, profile, seeds)
-    check_folder(_place(chosen, folder), _RECORD)
+    place = _place(chosen, folder)
+    check_folder(place, _RECORD)
+    _check_seeds(place, len(chosen.parts[0].seeds))
     command = (
         f"lth run {name} --profile {profile}"
         + (f" --seeds {seeds}" if seeds else "")
@@ -110,6 +114,21 @@ def write_record(
 
 def _place(plan: Plan, folder: str | Path | None) -> Path:
     return Path(folder or records.results_folder()) / plan.name / plan.profile
+
+
+def _check_seeds(place: Path, seeds: int) -> None:
+    """Refuse to put a record in the place of one that has more seeds."""
+    page = place / PROVENANCE
+    if not page.exists():
+        return
+    made = json.loads(page.read_text("utf-8"))["experiment"]
+    there = len(made.get("parts", [made])[0]["seeds"])
+    if there > seeds:
+        raise LotteryError(
+            f"{place} holds a record of {there} seeds, and one of {seeds} would take"
+            f" its place: expected at least {there}. Ask for as many, or move the"
+            " older one away first."
+        )
 
 
 def _tickets(plan: Plan) -> dict[str, bytes]:

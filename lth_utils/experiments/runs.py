@@ -188,8 +188,8 @@ def finished(plan: Plan) -> tuple[pd.DataFrame | None, str]:
     store, results = stored(jobs)
     total = len(set(jobs))  # parts of a study may share trainings
     held = f"{len(results)} of the {total} trainings are in {store.folder}"
-    whole = len(results) == total
-    return (table_of(plan, results, store) if whole else None), held
+    complete = len(results) == total
+    return (table_of(plan, results, store) if complete else None), held
 
 
 def _finish(

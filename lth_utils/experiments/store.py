@@ -6,10 +6,9 @@ from pathlib import Path
 
 from lth_utils.errors import LotteryError
 from lth_utils.experiments.jobs import Job, Result
-from lth_utils.files.bundles import read_bundle, write_bundle
+from lth_utils.files.bundles import labelled, part, read_bundle, write_bundle
 from lth_utils.files.places import check_writable, user_folder
 from lth_utils.masks import Masks
-from lth_utils.tickets import labelled, part
 from lth_utils.training.evaluation import Point
 
 _REMEDY = "; finished rounds are kept"
@@ -30,7 +29,7 @@ class Store:
 
     Args:
         folder: The root.
-        environment: What `jobs.environment` returned.
+        environment: What `environment.environment` returned.
     """
 
     folder: Path

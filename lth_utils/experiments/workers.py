@@ -3,9 +3,9 @@
 Two processes of one thread beat one process of two threads by half, and one
 thread fixes the order of every sum, so a result's bits depend neither on the
 number of workers nor on which of them trained it. A worker is a plain
-subprocess (`python -m lth_utils.experiments.workers`) that reads jobs as JSON lines and
-answers each with one; it ends at once when its parent does, however that
-died. Unlike `multiprocessing` it never imports the user's script again.
+subprocess (`python -m lth_utils.experiments.workers`) that reads jobs as JSON
+lines and answers each with one; it ends at once when its parent does, however
+that died. Unlike `multiprocessing` it never imports the user's script again.
 """
 
 import json

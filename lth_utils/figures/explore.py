@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from lth_utils.errors import LotteryError
 from lth_utils.figures.drawing import percent
 from lth_utils.figures.frames import pictures
-from lth_utils.figures.glue import joined, shell
+from lth_utils.figures.glue import joined, plain, shell
 
 
 class Position(NamedTuple):
@@ -231,7 +231,7 @@ def _one_list(
             f"{name} is of type {type(given).__name__}: expected a list of values,"
             f" as in {example}."
         )
-    stops = [_plain(value) for value in given]
+    stops = [plain(value) for value in given]
     if not stops:
         raise LotteryError(
             f"{name} is an empty list: expected at least one value, as in {example}."
@@ -244,11 +244,6 @@ def _one_list(
                 f" position once, as in {name}=sorted(set(values))."
             )
     return name, stops
-
-
-def _plain(value: Any) -> Any:
-    """Turn a NumPy or torch scalar into Python's own."""
-    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _title(name: str) -> str:

@@ -39,6 +39,11 @@ def joined(text: str) -> str:
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
+def plain(value: Any) -> Any:
+    """Turn a NumPy or torch scalar into Python's own."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
 def glue(name: str, value: Any) -> None:
     """Keep a value in the notebook, for the book's pages to cite.
 
@@ -63,8 +68,7 @@ def glue(name: str, value: Any) -> None:
     if notebook is None:
         return
     # A page formats what Python prints: np.float64(0.5) would be no number.
-    plain = value.item() if getattr(value, "shape", None) == () else value
-    data, metadata = notebook.display_formatter.format(plain)
+    data, metadata = notebook.display_formatter.format(plain(value))
     metadata["scrapbook"] = {"name": name, "mime_prefix": _PREFIX}
     prefixed = {_PREFIX + kind: content for kind, content in data.items()}
     notebook.display_pub.publish(prefixed, metadata)

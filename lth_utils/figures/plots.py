@@ -1,12 +1,12 @@
 """The book's figures.
 
-Every function draws a tidy table (the columns of `lth_utils.experiments.tables`) or a
-mask, and returns the matplotlib Figure, already closed, so that a notebook
-shows it once. An arm looks the same in all of them (`STYLE`; an arm of your
-own needs a `Look` there), and n, the number of trainings behind a point,
-stands in each panel's title. Several experiments in one table, such as the
-parts of a study, are never averaged: each has a line of its own, or a
-`LotteryError` asks to choose one.
+Every function draws a tidy table (the columns of
+`lth_utils.experiments.tables`) or a mask, and returns the matplotlib Figure,
+already closed, so that a notebook shows it once. An arm looks the same in all
+of them (`STYLE`; an arm of your own needs a `Look` there), and n, the number of
+trainings behind a point, stands in each panel's title. Several experiments in
+one table, such as the parts of a study, are never averaged: each has a line of
+its own, or a `LotteryError` asks to choose one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

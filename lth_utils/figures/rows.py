@@ -55,8 +55,9 @@ def whole_curves(
         if missing or not mine:
             at = f" at round {missing[0]}" if missing else ""
             raise LotteryError(
-                f"No whole curve of arm {arm!r}{at}: this table keeps whole curves at"
-                f" rounds {', '.join(map(str, kept)) or 'none'}."
+                f"The table has no whole curve of arm {arm!r}{at}: expected one of the"
+                f" rounds that it keeps whole, {', '.join(map(str, kept)) or 'none'}."
+                " A record keeps few; lth.run returns all."
             )
     rows = rows[rows["round"].isin(rounds or kept)]
     remaining = rows["density"].map(percent)

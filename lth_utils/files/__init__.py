@@ -4,7 +4,3 @@
 `atomic.py` writes beside the place and renames; `bundles.py` keeps tensors
 with a page of JSON that says what they are.
 """
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -49,7 +49,8 @@ def atomic_file(path: str | Path, remedy: str = "") -> Iterator[Path]:
     """
     place = _followed(path)
     with writing(Path(path), remedy):
-        if place.exists() and not (place.is_file() and os.access(place, os.W_OK)):
+        replaced = place.is_file() and os.access(place, os.W_OK)
+        if os.path.lexists(place) and not replaced:
             raise LotteryError(
                 f"{path} is there and cannot be replaced: expected the name of a new"
                 " file, or of one that you may write to. Choose another."

@@ -84,6 +84,20 @@ def read_bundle(
         ) from error
 
 
+def labelled(label: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Prefix each name with "label:", to keep two states in one file."""
+    return {f"{label}:{name}": tensor for name, tensor in tensors.items()}
+
+
+def part(label: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that `labelled` prefixed with "label:"."""
+    return {
+        name.removeprefix(f"{label}:"): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{label}:")
+    }
+
+
 def _is_bundle(kind: str, folder: Path) -> bool:
     """Whether a folder holds a whole bundle of a kind, and nothing else."""
     try:

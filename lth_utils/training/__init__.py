@@ -1,9 +1,10 @@
 """One training run, and the engines behind it.
 
 A reader starts at `loop.py` and needs `engines.py`, `evaluation.py`,
-`order.py` and `recipes.py` besides. The other files are faster steps for
-LeNet, and may stay shut: `mlp.py`, `sparse.py` with its `kernels.py`, and
-`stack.py` for a GPU.
+`order.py` and `recipes.py` besides; `probe.py` finds out beforehand whether
+network and data fit together. The other files are faster steps for LeNet, and
+may stay shut: `mlp.py`, `sparse.py` with its loops (`kernels.py`, compiled by
+`compiled.py`), and `stack.py` for a GPU.
 """
 
 import lazy_loader

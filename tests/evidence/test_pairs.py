@@ -126,7 +126,13 @@ def test_what_has_no_interval_is_one_sentence(values):
         lth.interval(values)
 
 
-@pytest.mark.parametrize("level", [0, 1, 95, -0.5])
+@pytest.mark.parametrize("level", [0, 1, 95, -0.5, "0.9", None])
 def test_a_level_is_a_share(level):
     with pytest.raises(lth.LotteryError, match=r"level is .* such as 0.95"):
         lth.interval(pd.Series([1.0, 2.0]), level)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None])
+def test_the_draws_have_a_seed(seed):
+    with pytest.raises(lth.LotteryError, match="is no seed"):
+        lth.interval(pd.Series([1.0, 2.0]), seed=seed)

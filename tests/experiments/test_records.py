@@ -81,11 +81,21 @@ def test_a_round_that_is_not_there_is_a_sentence(folder, round):
         lth.recorded_tickets(*WORDS, round)
 
 
-def test_a_record_of_fewer_seeds_says_so(folder):
-    page = page_of(lth.record(*WORDS, seeds=1))
+def test_a_record_of_fewer_seeds_says_so(folder, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    page = page_of(lth.record(*WORDS, seeds=1, folder=elsewhere))
     assert page["experiment"]["seeds"] == [0]
-    assert set(lth.recorded(*WORDS)["seed"]) == {0}
     assert page["command"].endswith("--profile quick --seeds 1 --record")
+    monkeypatch.setattr(records, "results_folder", lambda: elsewhere)
+    assert set(lth.recorded(*WORDS)["seed"]) == {0}
+
+
+def test_a_record_never_gives_way_to_one_of_fewer_seeds(folder, monkeypatch):
+    monkeypatch.setattr("lth_utils.experiments.runs.run", None)  # would fail
+    before = page_of(folder)
+    with pytest.raises(LotteryError, match="2 seeds, and one of 1 would take its"):
+        lth.record(*WORDS, seeds=1)
+    assert page_of(folder) == before
 
 
 @pytest.mark.parametrize("word", ["1", "0.50", "none", "NA", "1e3"])

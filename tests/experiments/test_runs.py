@@ -391,7 +391,7 @@ def test_mistaken_arguments(runs, monkeypatch):
         "Unknown profile of conv2": lambda: lth.run("conv2", "laptop"),
         "Unknown arm of lenet-mnist": lambda: lth.run("lenet-mnist", arms=["x"]),
         "number of seeds is 0": lambda: lth.run("lenet-mnist", seeds=0),
-        "seed 1.5 is no seed": lambda: lth.run("lenet-mnist", seeds=1.5),
+        "number of seeds is 1.5": lambda: lth.run("lenet-mnist", seeds=1.5),
         "number of workers is 0": lambda: lth.run(TINY, workers=0),
         "no training of arm 'ticket'": lambda: lth.ticket(TINY, round=9),
         "Unknown arm with kept weights": lambda: lth.trained(TINY, arm="reinit"),

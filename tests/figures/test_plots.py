@@ -336,7 +336,7 @@ def test_the_legend_names_only_what_is_drawn(run):
 
 def test_an_arm_without_a_whole_curve_has_no_panel(run):
     thinned = run[run["iteration"].isin([400, 600]) | (run["arm"] == "dense")]
-    with pytest.raises(LotteryError, match=r"of arm 'ticket': this table .* rounds 0"):
+    with pytest.raises(LotteryError, match=r"of arm 'ticket': expected .* whole, 0\."):
         plots.curves(thinned)
 
 

@@ -151,7 +151,8 @@ def test_the_folder_you_are_in(tmp_path, monkeypatch):
 
 def test_a_folder_or_a_device_in_the_files_place(tmp_path):
     (tmp_path / "x").mkdir()
-    for path in (tmp_path / "x", Path(os.devnull)):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path / "x", tmp_path / "loop", Path(os.devnull)):
         with pytest.raises(LotteryError, match="cannot be replaced"), atomic_file(path):
             pass
     assert Path(os.devnull).is_char_device()
