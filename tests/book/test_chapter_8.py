@@ -242,6 +242,8 @@ def lifted(*ids: str, **names: object) -> dict:
         ([0.2, 0.3, 0.1], "replicated"),
         ([0.2, 0.6, -0.1], "partly"),
         ([0.2, -0.3, -0.1], "not replicated"),
+        ([0.2], "partly"),
+        ([-0.2], "not replicated"),
     ],
 )
 def test_the_rule_hands_out(values, word):
