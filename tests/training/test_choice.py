@@ -13,7 +13,6 @@ from torch.nn.utils import parametrizations, prune
 
 import lth_utils as lth
 from lth_utils import Recipe
-from lth_utils.training import mlp
 from lth_utils.training.engines import Autograd, Descent
 from lth_utils.training.loop import engine_for
 from lth_utils.training.mlp import linear_layers
@@ -159,15 +158,9 @@ def test_a_changed_class_is_no_plain_lenet(kind, monkeypatch):
     trained(net)
 
 
-def test_a_hook_of_the_librarys_own_may_be_allowed_for(monkeypatch):
-    class Own:
-        def __call__(self, gradient):
-            return gradient
-
-    net = dense()
-    net.fc1.weight.register_hook(Own())
-    assert linear_layers(net) is None
-    monkeypatch.setattr(mlp, "OWN_HOOKS", (Own,))
+def test_a_masks_own_hook_does_not_count():
+    net = lth.masked(dense())
+    assert net.fc1.weight._backward_hooks
     assert linear_layers(net) is not None
     net.fc1.weight.register_hook(lambda gradient: gradient)
     assert linear_layers(net) is None
@@ -191,10 +184,10 @@ def test_what_changes_nothing_stays_fast():
 def test_weights_of_shapes_that_do_not_fit_reach_no_compiled_loop():
     for make in (dense, sparse):
         for shape in ((20, 60), (60, 20), (20,)):
-            net = make()
-            net.fc2.weight = nn.Parameter(torch.ones(shape))
-            assert linear_layers(net) is None
             with pytest.raises((lth.LotteryError, RuntimeError)):
+                net = make()
+                net.fc2.weight = nn.Parameter(torch.ones(shape))  # masked: refused
+                assert linear_layers(net) is None
                 lth.train(net, DIGITS, SHORT, device="cpu")
 
 

@@ -60,7 +60,7 @@ def test_a_label_without_an_output_is_a_sentence_in_any_split(make, kinds):
     if kinds == ("train",):
         with pytest.raises(LotteryError, match=sentence):
             lth.train_together([net, make()], data, R10, [(0, 0), (1, 0)], "cpu")
-    assert all(torch.equal(before[n], t) for n, t in net.state_dict().items())
+    assert all(torch.equal(before[n], t) for n, t in lth.snapshot(net).items())
 
 
 @pytest.mark.parametrize("label", [-1, -100, 10, 2**40])
