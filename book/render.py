@@ -21,7 +21,7 @@ def render(root: Path = ROOT) -> None:
     log.unlink(missing_ok=True)
     builder = Path(sys.executable).with_name("jupyter-book")
     remedy = "Mend the page, and run it again: no chapter is trained twice."
-    with step("Rendering the pages into _build/html: about a minute"):
+    with step("Rendering the pages into _build/html: half a minute"):
         run([builder, "build", ".", *STRICT], log, remedy, root)
     page = root / "_build" / "html" / "index.html"
     print(f"Open {page.as_uri()}")
