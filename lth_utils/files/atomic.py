@@ -173,7 +173,8 @@ def _check_free(place: Path, kind: Kind) -> None:
             )
     else:
         return
-    if not os.access(place, os.W_OK):
+    # Unless another writer has just replaced it, which looks the same.
+    if not os.access(place, os.W_OK) and seen == _identity(place):
         raise PermissionError(errno.EACCES, "Permission denied")
     with suppress(FileNotFoundError):  # where the working folder was removed
         if Path.cwd().is_relative_to(place):
