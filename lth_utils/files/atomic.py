@@ -195,15 +195,16 @@ def _identity(place: Path) -> tuple[int, int] | None:
 
 def _take_place(folder: Path, place: Path) -> None:
     """Rename; an older folder is moved aside before and removed afterwards."""
-    aside = place.parent / f"{_OLD}{secrets.token_hex(4)}"
+    asides: list[Path] = []
     try:
-        while not _renamed(folder, place):
-            _settle(aside)  # where another writer was quicker
-            aside.mkdir()
+        while not _renamed(folder, place):  # again where another writer was quicker
+            asides.append(place.parent / f"{_OLD}{secrets.token_hex(4)}")
+            asides[-1].mkdir()
             with suppress(FileNotFoundError):
-                place.replace(aside / place.name)
+                place.replace(asides[-1] / place.name)
     finally:
-        _settle(aside)
+        for aside in asides:
+            _settle(aside)
 
 
 def _renamed(folder: Path, place: Path) -> bool:
@@ -221,8 +222,7 @@ def _settle(aside: Path) -> None:
     """Put what was moved aside back where nothing took its place; remove the rest."""
     with suppress(OSError):
         for old in aside.iterdir():
-            if not (aside.parent / old.name).exists():
-                old.replace(aside.parent / old.name)
+            _renamed(old, aside.parent / old.name)
         # Under the other name, half of it would not be put back.
         rest = aside.with_name(aside.name.replace(_OLD, _NEW))
         aside.replace(rest)
