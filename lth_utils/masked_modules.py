@@ -219,7 +219,18 @@ def _reset_parameters(self: Any) -> None:
     self.masked_clear()
 
 
-class MaskedLinear(MaskedModule, nn.Linear):
+class _MaskedLayer(MaskedModule):
+    """A masked module that can be made directly, with one weight."""
+
+    reset_parameters = _reset_parameters
+    mask = property(lambda self: self.masked_by("weight"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.masked_begin(("weight",))
+
+
+class MaskedLinear(_MaskedLayer, nn.Linear):
     """A linear layer whose pruned weights are exactly 0.
 
     Made directly, as `nn.Linear` is, or by `masked`. `mask` has the weight's
@@ -227,19 +238,13 @@ class MaskedLinear(MaskedModule, nn.Linear):
     """
 
     masked_plain = nn.Linear
-    reset_parameters = _reset_parameters
-    mask = property(lambda self: self.masked_by("weight"))
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.masked_begin(("weight",))
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (..., in) to (..., out), as the plain layer does."""
         return F.linear(input, self.masked_weight("weight"), self.bias)
 
 
-class MaskedConv2d(MaskedModule, nn.Conv2d):
+class MaskedConv2d(_MaskedLayer, nn.Conv2d):
     """A convolution whose pruned weights are exactly 0.
 
     Made directly, as `nn.Conv2d` is, or by `masked`. `mask` has the weight's
@@ -247,12 +252,6 @@ class MaskedConv2d(MaskedModule, nn.Conv2d):
     """
 
     masked_plain = nn.Conv2d
-    reset_parameters = _reset_parameters
-    mask = property(lambda self: self.masked_by("weight"))
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.masked_begin(("weight",))
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (N, in, H, W) to (N, out, H', W'), as the plain layer does."""
