@@ -35,6 +35,8 @@ from lth_utils.training.vectors import (
 )
 
 LANES = 64  # units in a block: four AVX-512 registers of float32
+CHUNK = 16
+ONE, NONE = np.uint64(1), np.uint64(0)
 
 Array = NDArray[Any]
 
@@ -99,47 +101,52 @@ def squeeze(images: Array, starts: Array, pixels: Array, greys: Array) -> int:
 @compiled
 def take(listed: Some, index: Array, gain: Array, factors: Array, batch: Some) -> None:
     """List a batch's inputs: grey level * gain of its pixel * factor of its image."""
+    from_starts, pixels, greys = listed
+    starts, columns, values = batch
     k = 0
     for n in range(index.size):
-        batch.starts[n] = k
-        factor = factors[index[n]]
-        for e in range(listed.starts[index[n]], listed.starts[index[n] + 1]):
-            pixel = listed.columns[e]
-            batch.columns[k] = pixel
-            batch.values[k] = gain.dtype.type(listed.values[e]) * gain[pixel] * factor
+        starts[n] = k
+        i = index[n]
+        factor = factors[i]
+        for e in range(from_starts[i], from_starts[i + 1]):
+            pixel = pixels[e]
+            columns[k] = pixel
+            values[k] = gain.dtype.type(greys[e]) * gain[pixel] * factor
             k += 1
-    batch.starts[index.size] = k
+    starts[index.size] = k
 
 
 @compiled
 def find(signal: Array, units: int, images: int, found: Some) -> None:
     """List a signal's numbers that are not 0, image by image."""
-    k = 0
+    starts, columns, values = found
+    k, zero = np.uint64(0), signal.dtype.type(0)
     for n in range(images):
-        found.starts[n] = k
+        starts[n] = k
         for first in range(0, units, LANES):
             row = first * images + n * LANES
             for lane in range(min(LANES, units - first)):
-                number = signal[row + lane]
-                found.columns[k], found.values[k] = first + lane, number
-                k += number != 0  # so that the processor need not guess
-    found.starts[images] = k
+                number = signal[np.uint64(row + lane)]
+                columns[k], values[k] = first + lane, number
+                k += ONE if number != zero else NONE  # no branch to guess
+    starts[images] = k
 
 
 @compiled
 def turn(some: Some, rows: int, turned: Some) -> None:
     """List the same numbers column by column: a sort by counting."""
-    at, end = turned.starts, some.starts[rows]
+    starts, columns, values = some
+    at, by_rows, by_values = turned
     at[:] = 0
-    for k in range(end):
-        at[some.columns[k] + 1] += 1
+    for k in range(starts[rows]):
+        at[columns[k] + 1] += 1
     for column in range(1, at.size):
         at[column] += at[column - 1]
     for row in range(rows):
-        for k in range(some.starts[row], some.starts[row + 1]):
-            column = some.columns[k]
-            turned.columns[at[column]], turned.values[at[column]] = row, some.values[k]
-            at[column] += 1
+        for k in range(starts[row], starts[row + 1]):
+            to = at[columns[k]]
+            at[columns[k]] = to + 1
+            by_rows[to], by_values[to] = row, values[k]
     for column in range(at.size - 1, 0, -1):  # each has moved to the next one's start
         at[column] = at[column - 1]
     at[0] = 0
@@ -149,10 +156,12 @@ def turn(some: Some, rows: int, turned: Some) -> None:
 
 
 @compiled
-def gathered(some: Some, row: int, matrix: Array, first: int, sums: Any) -> Any:
-    """Return sums + the numbers of a row times the rows of a block that they name."""
-    for k in range(some.starts[row], some.starts[row + 1]):
-        sums = axpy(some.values[k], matrix, first + some.columns[k] * LANES, sums)
+def gathered(
+    columns: Array, values: Array, k: int, end: int, matrix: Array, at: int, sums: Any
+) -> Any:
+    """Return sums + the numbers k, ..., end - 1 times the rows that they name."""
+    for e in range(k, end):
+        sums = axpy(values[e], matrix, at + columns[e] * LANES, sums)
     return sums
 
 
@@ -161,24 +170,26 @@ def multiply(
     some: Some, images: int, weights: Array, base: Array, floor: Any, out: Array
 ) -> None:
     """Compute out = max(floor, some @ weights + base)."""
+    starts, columns, values = some
     low, inputs = splat(floor, LANES), weights.size // base.size
     for first in range(0, base.size, LANES):
         sums = load(base, first, LANES)
         for n in range(images):
-            row = gathered(some, n, weights, first * inputs, sums)
+            k, end = starts[n], starts[n + 1]
+            row = gathered(columns, values, k, end, weights, first * inputs, sums)
             store(out, first * images + n * LANES, maximum(row, low))
 
 
 @compiled
 def transpose(layer: Layer, out: Array) -> None:
     """Lay a layer's weights out as those of the way back: inputs in blocks."""
-    inputs = layer.shift.size
-    for unit in range(layer.units):
-        column = unit // LANES * inputs * LANES + unit % LANES
-        for first in range(0, inputs, LANES):
-            to = (first // LANES * layer.units + unit) * LANES
+    weights, inputs, units = layer.weights, layer.shift.size, layer.units
+    for first in range(0, inputs, LANES):
+        for unit in range(units):
+            column = (unit // LANES * inputs + first) * LANES + unit % LANES
+            row = first * units + unit * LANES
             for lane in range(min(LANES, inputs - first)):
-                out[to + lane] = layer.weights[column + (first + lane) * LANES]
+                out[np.uint64(row + lane)] = weights[np.uint64(column + lane * LANES)]
 
 
 @compiled
@@ -220,7 +231,7 @@ def blame(scores: Array, classes: int, labels: Array, index: Array) -> None:
         top = scores[place(0, n, images)]
         for c in range(1, classes):
             top = max(top, scores[place(c, n, images)])
-        total = top * 0
+        total = scores.dtype.type(0)
         for c in range(classes):
             at = place(c, n, images)
             scores[at] = np.exp(scores[at] - top)
@@ -231,30 +242,55 @@ def blame(scores: Array, classes: int, labels: Array, index: Array) -> None:
 
 
 @compiled
-def move(
-    theta: Array, mean: Array, square: Array, i: int, g: Any, rates: Array, adam: bool
-) -> Any:
-    """Move LANES parameters along their gradient g; return what they are now.
+def adam(
+    theta: Array, mean: Array, square: Array, first: int, by: Array, rates: Array
+) -> None:
+    """Take Adam's step with the gradients `by`, of parameters from `first` on.
 
-    Adam: m += (g - m) (1 - beta1), s = beta2 s + (1 - beta2) g g,
-    theta -= step m / (root sqrt(s) + epsilon). SGD: v = momentum v + g +
-    decay theta, theta -= lr v.
+    m += (g - m) (1 - beta1); s = beta2 s + (1 - beta2) g g;
+    theta -= step m / (root sqrt(s) + epsilon).
     """
-    now, m = load(theta, i, LANES), load(mean, i, LANES)
-    if adam:
-        m = fma(sub(g, m), splat(rates[2], LANES), m)
-        s = mul(load(square, i, LANES), splat(rates[3], LANES))
-        s = fma(mul(g, g), splat(rates[4], LANES), s)
-        store(square, i, s)
-        under = fma(sqrt(s), splat(rates[1], LANES), splat(rates[5], LANES))
-        now = sub(now, div(mul(m, splat(rates[0], LANES)), under))
-    else:
-        g = fma(now, splat(rates[2], LANES), g)
-        m = fma(m, splat(rates[1], LANES), g)
-        now = sub(now, mul(m, splat(rates[0], LANES)))
-    store(mean, i, m)
-    store(theta, i, now)
-    return now
+    step, root = splat(rates[0], 16), splat(rates[1], 16)
+    fade, keep = splat(rates[2], 16), splat(rates[3], 16)
+    renew, epsilon = splat(rates[4], 16), splat(rates[5], 16)
+    for i in range(0, by.size, 16):
+        g, m = load(by, i, 16), load(mean, first + i, 16)
+        m = fma(sub(g, m), fade, m)
+        s = fma(mul(g, g), renew, mul(load(square, first + i, 16), keep))
+        store(mean, first + i, m)
+        store(square, first + i, s)
+        change = div(mul(m, step), fma(sqrt(s), root, epsilon))
+        store(theta, first + i, sub(load(theta, first + i, 16), change))
+
+
+@compiled
+def sgd(theta: Array, mean: Array, first: int, by: Array, rates: Array) -> None:
+    """Take SGD's step: v = momentum v + g + decay theta; theta -= lr v."""
+    lr, momentum, decay = splat(rates[0], 16), splat(rates[1], 16), splat(rates[2], 16)
+    for i in range(0, by.size, 16):
+        now = load(theta, first + i, 16)
+        g = fma(now, decay, load(by, i, 16))
+        v = fma(load(mean, first + i, 16), momentum, g)
+        store(mean, first + i, v)
+        store(theta, first + i, sub(now, mul(v, lr)))
+
+
+@compiled
+def gradient(
+    turned: Some,
+    delta: Array,
+    at: int,
+    whole: Any,
+    shift: Array,
+    inputs: Any,
+    by: Array,
+) -> None:
+    """Compute by = (turned + shift) @ delta, for some inputs and a block's units."""
+    starts, columns, values = turned
+    for p in range(inputs[0], inputs[1]):
+        row = mul(splat(shift[p], LANES), whole)
+        row = gathered(columns, values, starts[p], starts[p + 1], delta, at, row)
+        store(by, (p - inputs[0]) * LANES, row)
 
 
 @compiled
@@ -264,30 +300,38 @@ def descend(layer: Layer, images: int, rates: Array, moves: Moves) -> None:
     The gradient of input p's weights is the sum over images of (input + shift)
     times the signal's gradient.
     """
-    inputs, delta = layer.shift.size, layer.signal
-    for first in range(0, layer.base.size, LANES):
-        whole = splat(rates[0] * 0, LANES)
+    inputs, delta, shift, base = layer.shift.size, layer.signal, layer.shift, layer.base
+    theta, mean, square = layer.weights, layer.mean, layer.square
+    by, masked, turned = np.empty(CHUNK * LANES, rates.dtype), moves.masked, layer.turned
+    alive = layer.alive
+    for first in range(0, base.size, LANES):
+        at = first * images
+        whole = splat(rates.dtype.type(0), LANES)
         for n in range(images):
-            whole = add(whole, load(delta, first * images + n * LANES, LANES))
-        base = move(
-            layer.bias,
-            layer.bias_mean,
-            layer.bias_square,
-            first,
-            whole,
-            rates,
-            moves.adam,
-        )
-        for p in range(inputs):
-            shift, i = splat(layer.shift[p], LANES), first * inputs + p * LANES
-            g = gathered(layer.turned, p, delta, first * images, mul(shift, whole))
-            if moves.masked:
-                g = mul(g, load_bytes(layer.alive, i, layer.weights, LANES))
-            now = move(
-                layer.weights, layer.mean, layer.square, i, g, rates, moves.adam
-            )
-            base = fma(now, shift, base)
-        store(layer.base, first, base)
+            whole = add(whole, load(delta, at + n * LANES, LANES))
+        store(by, 0, whole)
+        if moves.adam:
+            adam(layer.bias, layer.bias_mean, layer.bias_square, first, by[:LANES], rates)
+        else:
+            sgd(layer.bias, layer.bias_mean, first, by[:LANES], rates)
+        row = load(layer.bias, first, LANES)
+        for p in range(0, inputs, CHUNK):
+            end = min(p + CHUNK, inputs)
+            i = first * inputs + p * LANES
+            some = by[: (end - p) * LANES]
+            gradient(turned, delta, at, whole, shift, (p, end), some)
+            if masked:
+                for k in range(0, some.size, LANES):
+                    g = mul(load(some, k, LANES), load_bytes(alive, i + k, theta, LANES))
+                    store(some, k, g)
+            if moves.adam:
+                adam(theta, mean, square, i, some, rates)
+            else:
+                sgd(theta, mean, i, some, rates)
+            for q in range(p, end):
+                now = load(theta, first * inputs + q * LANES, LANES)
+                row = fma(now, splat(shift[q], LANES), row)
+        store(base, first, row)
 
 
 @compiled
@@ -371,7 +415,7 @@ def measure(
                 if top.signal[place(c, n, images)] > top.signal[place(best, n, images)]:
                     best = c
             most = top.signal[place(best, n, images)]
-            total = most * 0
+            total = top.signal.dtype.type(0)
             for c in range(top.units):
                 total += np.exp(top.signal[place(c, n, images)] - most)
             label = labels[first + n]

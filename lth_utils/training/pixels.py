@@ -77,14 +77,14 @@ class Pixels:
                 laid_out(m.astype(np.uint8), np.uint8) if self.masked else aligned(64, np.uint8),
                 bias, aligned(width, dt), aligned(width, dt), s, aligned(width, dt),
                 aligned(width * room, dt),
-                kernels.Some(np.zeros(room + 1, np.int64), np.zeros(size, np.int32), np.zeros(size, dt)),
-                kernels.Some(np.zeros(inputs + 1, np.int64), np.zeros(size, np.int32), np.zeros(size, dt)),
+                kernels.Some(np.zeros(room + 1, np.int64), np.zeros(size, np.uint32), np.zeros(size, dt)),
+                kernels.Some(np.zeros(inputs + 1, np.int64), np.zeros(size, np.uint32), np.zeros(size, dt)),
             ))
         self.layers = tuple(self.layers)
         widest = max(l.base.size for l in self.layers)
         size = max(l.units for l in self.layers) * room + 1
         self.room = (
-            kernels.Some(np.zeros(room + 1, np.int64), np.zeros(size, np.int32), np.zeros(size, dt)),
+            kernels.Some(np.zeros(room + 1, np.int64), np.zeros(size, np.uint32), np.zeros(size, dt)),
             aligned(widest, dt),
             aligned(max([1] + [self.layers[k - 1].base.size * self.layers[k].units for k in range(1, len(layers))]), dt),
             aligned(widest * room, dt),
