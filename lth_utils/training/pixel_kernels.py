@@ -36,6 +36,7 @@ from lth_utils.training.vectors import (
 
 LANES = 64  # units in a block: four AVX-512 registers of float32
 CHUNK = 16
+SPAN = 192
 ONE, NONE = np.uint64(1), np.uint64(0)
 
 Array = NDArray[Any]
@@ -101,18 +102,18 @@ def squeeze(images: Array, starts: Array, pixels: Array, greys: Array) -> int:
 @compiled
 def take(listed: Some, index: Array, gain: Array, factors: Array, batch: Some) -> None:
     """List a batch's inputs: grey level * gain of its pixel * factor of its image."""
-    from_starts, pixels, greys = listed
+    begins, pixels, greys = listed
     starts, columns, values = batch
-    k = 0
+    k = NONE
     for n in range(index.size):
         starts[n] = k
-        i = index[n]
-        factor = factors[i]
-        for e in range(from_starts[i], from_starts[i + 1]):
+        image = np.uint64(index[n])
+        factor = factors[image]
+        for e in range(begins[image], begins[image + ONE]):
             pixel = pixels[e]
             columns[k] = pixel
             values[k] = gain.dtype.type(greys[e]) * gain[pixel] * factor
-            k += 1
+            k += ONE
     starts[index.size] = k
 
 
@@ -120,7 +121,7 @@ def take(listed: Some, index: Array, gain: Array, factors: Array, batch: Some) -
 def find(signal: Array, units: int, images: int, found: Some) -> None:
     """List a signal's numbers that are not 0, image by image."""
     starts, columns, values = found
-    k, zero = np.uint64(0), signal.dtype.type(0)
+    k, zero = NONE, signal.dtype.type(0)
     for n in range(images):
         starts[n] = k
         for first in range(0, units, LANES):
@@ -139,13 +140,13 @@ def turn(some: Some, rows: int, turned: Some) -> None:
     at, by_rows, by_values = turned
     at[:] = 0
     for k in range(starts[rows]):
-        at[columns[k] + 1] += 1
+        at[columns[k] + ONE] += ONE
     for column in range(1, at.size):
         at[column] += at[column - 1]
     for row in range(rows):
         for k in range(starts[row], starts[row + 1]):
             to = at[columns[k]]
-            at[columns[k]] = to + 1
+            at[columns[k]] = to + ONE
             by_rows[to], by_values[to] = row, values[k]
     for column in range(at.size - 1, 0, -1):  # each has moved to the next one's start
         at[column] = at[column - 1]
@@ -169,15 +170,29 @@ def gathered(
 def multiply(
     some: Some, images: int, weights: Array, base: Array, floor: Any, out: Array
 ) -> None:
-    """Compute out = max(floor, some @ weights + base)."""
+    """Compute out = max(floor, some @ weights + base).
+
+    SPAN inputs at a time, whose weights stay in the processor's nearest cache
+    while the images go by.
+    """
     starts, columns, values = some
-    low, inputs = splat(floor, LANES), weights.size // base.size
+    low, inputs, done = splat(floor, LANES), weights.size // base.size, starts.copy()
     for first in range(0, base.size, LANES):
-        sums = load(base, first, LANES)
+        done[:] = starts
         for n in range(images):
-            k, end = starts[n], starts[n + 1]
-            row = gathered(columns, values, k, end, weights, first * inputs, sums)
-            store(out, first * images + n * LANES, maximum(row, low))
+            store(out, first * images + n * LANES, load(base, first, LANES))
+        for reach in range(SPAN, inputs + SPAN, SPAN):
+            for n in range(images):
+                at, k, end = first * images + n * LANES, done[n], starts[n + 1]
+                sums = load(out, at, LANES)
+                while k < end and columns[k] < reach:
+                    w = first * inputs + columns[k] * LANES
+                    sums = axpy(values[k], weights, w, sums)
+                    k += ONE
+                done[n] = k
+                if reach >= inputs:
+                    sums = maximum(sums, low)
+                store(out, at, sums)
 
 
 @compiled

@@ -77,14 +77,14 @@ class Pixels:
                 laid_out(m.astype(np.uint8), np.uint8) if self.masked else aligned(64, np.uint8),
                 bias, aligned(width, dt), aligned(width, dt), s, aligned(width, dt),
                 aligned(width * room, dt),
-                kernels.Some(np.zeros(room + 1, np.int64), np.zeros(size, np.uint32), np.zeros(size, dt)),
-                kernels.Some(np.zeros(inputs + 1, np.int64), np.zeros(size, np.uint32), np.zeros(size, dt)),
+                kernels.Some(np.zeros(room + 1, np.uint64), np.zeros(size, np.uint32), np.zeros(size, dt)),
+                kernels.Some(np.zeros(inputs + 1, np.uint64), np.zeros(size, np.uint32), np.zeros(size, dt)),
             ))
         self.layers = tuple(self.layers)
         widest = max(l.base.size for l in self.layers)
         size = max(l.units for l in self.layers) * room + 1
         self.room = (
-            kernels.Some(np.zeros(room + 1, np.int64), np.zeros(size, np.uint32), np.zeros(size, dt)),
+            kernels.Some(np.zeros(room + 1, np.uint64), np.zeros(size, np.uint32), np.zeros(size, dt)),
             aligned(widest, dt),
             aligned(max([1] + [self.layers[k - 1].base.size * self.layers[k].units for k in range(1, len(layers))]), dt),
             aligned(widest * room, dt),
@@ -97,7 +97,7 @@ class Pixels:
 
     def _listed(self, split):
         images = split.images.flatten(1).numpy()
-        starts = np.zeros(len(images) + 1, np.int64)
+        starts = np.zeros(len(images) + 1, np.uint64)
         kind = np.uint16 if images.shape[1] <= 65536 else np.uint32
         count = kernels.squeeze(images, starts, np.zeros(0, kind), np.zeros(0, np.uint8))
         pixels, greys = np.zeros(count, kind), np.zeros(count, np.uint8)
