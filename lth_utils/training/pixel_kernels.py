@@ -176,10 +176,11 @@ def multiply(
     while the images go by.
     """
     starts, columns, values = some
-    low, inputs, done = splat(floor, LANES), weights.size // base.size, starts.copy()
+    low, inputs = splat(floor, LANES), weights.size // base.size
+    done = np.empty(images, starts.dtype)
     for first in range(0, base.size, LANES):
-        done[:] = starts
         for n in range(images):
+            done[n] = starts[n]
             store(out, first * images + n * LANES, load(base, first, LANES))
         for reach in range(SPAN, inputs + SPAN, SPAN):
             for n in range(images):
