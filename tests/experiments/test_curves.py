@@ -20,7 +20,7 @@ TINY = tiny_experiment(
     arms=("dense", "ticket", "random"),
     rounds=2,
     control_rounds=(2,),
-    recipe=Recipe(lr=0.02, iterations=60, evaluate_every=10),
+    recipe=Recipe(0.2, 60, "sgd", evaluate_every=10, momentum=0.9),
     curve_rounds=(1,),
     curve_arms=("ticket",),
 )
