@@ -141,7 +141,8 @@ def learn(
     """Take a step for each row of `order`, images' numbers, after `taken` others.
 
     Returns:
-        Whether every label was the number of a class.
+        Whether every label was the number of a class; if not, the loop stops
+        before the step.
     """
     known, size = True, order.shape[1]
     share = net.theta.dtype.type(1 / size)
@@ -158,6 +159,8 @@ def learn(
             forward(net, images, index)
             known &= blame(net.signals[-1], labels[: index.size], share, net.sums)
             backward(net)
+        if not known:
+            return False
         if descent.adam:
             adam(
                 net.theta,
@@ -170,7 +173,7 @@ def learn(
             )
         else:
             sgd(net.theta, net.gradient, descent.mean, descent.constants)
-    return known
+    return True
 
 
 @compiled
