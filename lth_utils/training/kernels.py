@@ -23,14 +23,11 @@ from lth_utils.training.compiled import compiled
 from lth_utils.training.vectors import (
     add,
     axpy,
-    axpy_bytes,
     div,
     dot,
     fma,
-    fold,
     gate,
     load,
-    load_bytes,
     maximum,
     mul,
     splat,
@@ -38,7 +35,6 @@ from lth_utils.training.vectors import (
     sub,
     total,
     totals,
-    turn_bytes,
 )
 
 LANES = 64  # images in a tile: four AVX-512 registers of float32
@@ -68,25 +64,6 @@ class Layer(NamedTuple):
 
 
 @compiled
-def gather(images: Array, index: Array, inputs: int, tile: Array) -> None:
-    """Set tile[p * LANES + n] to byte p of the image index[n].
-
-    Lanes beyond the index hold any images.
-    """
-    starts = np.empty(16, np.int64)
-    blocks = inputs // 16
-    for first in range(0, index.size, 16):
-        for k in range(16):
-            starts[k] = inputs * index[min(first + k, index.size - 1)]
-        for block in range(blocks):
-            p = 16 * block
-            turn_bytes(images, starts, p, tile, LANES * p + first, LANES)
-        for p in range(16 * blocks, inputs):
-            for k in range(16):
-                tile[LANES * p + first + k] = images[starts[k] + p]
-
-
-@compiled
 def multiply_bytes(
     starts: Array,
     rows: Array,
@@ -103,11 +80,11 @@ def multiply_bytes(
         a, b = zero, zero
         k, end = starts[unit], starts[unit + 1]
         while k + 2 <= end:
-            a = axpy_bytes(values[k], tile, rows[k], a)
-            b = axpy_bytes(values[k + 1], tile, rows[k + 1], b)
+            a = axpy(values[k], tile, rows[k], a)
+            b = axpy(values[k + 1], tile, rows[k + 1], b)
             k += 2
         if k < end:
-            a = axpy_bytes(values[k], tile, rows[k], a)
+            a = axpy(values[k], tile, rows[k], a)
         a = fma(add(a, b), times, splat(constants[unit], LANES))
         store(out, unit * LANES, maximum(a, zero))
 
@@ -300,8 +277,7 @@ def correlate_bytes(
         gradient[layer.bias + unit] += whole
         d = mul(d, times)
         for k in range(layer.starts[unit], layer.starts[unit + 1]):
-            x = load_bytes(tile, rows[k], delta, LANES)
-            store(parts, k % 16 * 16, fold(mul(d, x)))
+            store(parts, k % 16 * 16, dot(d, tile, rows[k]))
             sums[k % 16] = whole
             if k % 16 == 15:
                 add_scaled(k - 15, parts, sums, gains, shifts, gradient)

@@ -19,12 +19,12 @@ from lth_utils.training.kernels import (
     correlate_bytes,
     exponentiate,
     fold_scaling,
-    gather,
     lower,
     multiply,
     multiply_bytes,
 )
 from lth_utils.training.optimizers import adam, sgd
+from lth_utils.training.tiles import gather
 
 Array = NDArray[Any]
 
@@ -104,7 +104,7 @@ def forward(net: Network, images: Images, index: Array) -> None:
     """Compute the signals of a tile's images, at most LANES of them."""
     for lane in range(index.size):
         net.factor[lane] = images.factors[index[lane]]
-    gather(images.bytes, index, net.tile.size // LANES, net.tile)
+    gather(images.bytes, index, net.tile.size // LANES, LANES, net.tile)
     starts, out = net.layers[0].starts, net.signals[0]
     multiply_bytes(starts, net.rows, net.scaled, net.rest, net.tile, net.factor, out)
     for n in range(1, len(net.layers)):

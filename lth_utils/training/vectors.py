@@ -19,10 +19,7 @@ from numba.extending import intrinsic, models, register_model
 from numba.np import arrayobj
 
 _VECTOR = 16  # lanes
-_INDEX, _LONG = ir.IntType(32), ir.IntType(64)
-_ZERO = ir.Constant(_LONG, 0)
-# The lower and the upper halves of two vectors, interleaved.
-_WOVEN = [[k // 2 + 16 * (k % 2) + half for k in range(16)] for half in (0, 8)]
+_INDEX = ir.IntType(32)
 # Sums may be reassociated, a product and a sum be one operation, -0 be 0.
 _FLAGS = ("reassoc", "contract", "nsz")
 
@@ -339,38 +336,3 @@ def totals(typing: Any, rows: Any) -> Any:
         return _pack(builder, sums)
 
     return rows.dtype(rows), code
-
-
-# --- bytes --------------------------------------------------------------------------
-
-
-@intrinsic
-def turn_bytes(typing: Any, a: Any, starts: Any, i: Any, b: Any, j: Any, n: Any) -> Any:
-    """Set b[j + n * p + k] to a[starts[k] + i + p], for 16 k and 16 p.
-
-    Four times the first half of the vectors is interleaved with the second:
-    each time the uppermost bit of a byte's k and of its p change places.
-    """
-
-    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
-        vector, kinds = ir.VectorType(ir.IntType(8), _VECTOR), signature.args
-        firsts = _read(context, builder, (kinds[1], values[1]), _ZERO, (_LONG, _VECTOR))
-        rows = []
-        for first in firsts:
-            place = builder.add(builder.load(first), values[2])
-            (row,) = _read(context, builder, (kinds[0], values[0]), place, (vector, 1))
-            rows.append(builder.load(row, align=1))
-        for _ in range(4):
-            rows = [
-                _shuffle(builder, one, other, lanes)
-                for one, other in zip(rows[:8], rows[8:], strict=True)
-                for lanes in _WOVEN
-            ]
-        for number, row in enumerate(rows):
-            ahead = builder.mul(values[5], ir.Constant(_LONG, number))
-            place = builder.add(values[4], ahead)
-            (there,) = _read(context, builder, (kinds[3], values[3]), place, (vector, 1))
-            builder.store(row, there, align=1)
-        return context.get_dummy_value()
-
-    return types.void(a, starts, types.intp, b, types.intp, types.intp), code
