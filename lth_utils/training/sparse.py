@@ -72,7 +72,7 @@ class Sparse:
         lanes, aligned = self.loops.LANES, self.loops.aligned
         lines = [line[self.masks[0].nonzero()[1]] for line in self.data.line()]
         units = [len(mask) for mask in self.masks]
-        rows = np.zeros(self.biases[0], np.int32)
+        rows = np.zeros(self.biases[0], np.uint32)
         for mask, first in zip(self.masks, self.firsts, strict=True):
             columns = mask.nonzero()[1]
             rows[first : first + columns.size] = columns * lanes
@@ -201,9 +201,9 @@ def _layer(loops: Any, mask: Array, first: int, bias: int) -> Any:
     rows, columns = mask.nonzero()
     turned = np.lexsort((rows, columns))
     return loops.Layer(
-        starts=first + _starts(rows, units),
+        starts=(first + _starts(rows, units)).astype(np.uint32),
         bias=bias,
-        back_starts=_starts(columns, inputs),
-        back=(first + turned).astype(np.int32),
+        back_starts=_starts(columns, inputs).astype(np.uint32),
+        back=(first + turned).astype(np.uint32),
         back_rows=(rows[turned] * loops.LANES).astype(np.int32),
     )
