@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -107,9 +106,7 @@ class Sparse:
         rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
         constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
         moments = (self.loops.aligned(self.net.theta.size, dtype) for _ in range(2))
-        return self.loops.Descent(
-            adam, recipe.lr, np.array(constants, dtype), *moments
-        )
+        return self.loops.Descent(adam, recipe.lr, np.array(constants, dtype), *moments)
 
     def _images(self, sample: Split) -> Any:
         """Return some images as the loops know them."""

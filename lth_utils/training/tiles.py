@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 from numba.np import arrayobj
 from numpy.typing import NDArray
 
 from lth_utils.training.compiled import compiled
+from lth_utils.training.rows import Code, intrinsic
 
 _BYTES, _LONG = ir.VectorType(ir.IntType(8), 16), ir.IntType(64)
 # The lower and the upper halves of two vectors, interleaved.
@@ -24,7 +24,7 @@ _WOVEN = [
 Array = NDArray[Any]
 
 
-def _place(code: Any, number: int, index: Any, kind: Any) -> Any:
+def _place(code: Code, number: int, index: Any, kind: Any) -> Any:
     """Return where a value of `kind` lies at an index of an array, an argument."""
     context, builder, signature, values = code
     array = arrayobj.make_array(signature.args[number])
