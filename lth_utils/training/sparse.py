@@ -58,17 +58,17 @@ class Sparse:
         self.loops: Any = import_module("lth_utils.training.steps")
         self.targets, self.data, self.taken = layers, data, 0
         self.masks = [mask_of(layer).numpy() for layer in layers]
+        self.dtype: Any = layers[0].weight.detach().numpy().dtype
+        self.train = self._images(data.train)
         ends = _ends([*(m.sum() for m in self.masks), *(len(m) for m in self.masks)])
         self.firsts, self.biases = ends[: len(layers)], ends[len(layers) : -1]
-        dtype = layers[0].weight.detach().numpy().dtype
-        self.net = self._network(ends[-1], dtype)
-        self.descent = self._descent(recipe, dtype)
-        self.train = self._images(data.train)
+        self.net = self._network(ends[-1])
+        self.descent = self._descent(recipe)
         self.read()
 
-    def _network(self, size: int, dtype: Any) -> Any:
+    def _network(self, size: int) -> Any:
         """Return the arrays that the loops work on."""
-        lanes, aligned = self.loops.LANES, self.loops.aligned
+        lanes, aligned, dtype = self.loops.LANES, self.loops.aligned, self.dtype
         lines = [line[self.masks[0].nonzero()[1]] for line in self.data.line()]
         units = [len(mask) for mask in self.masks]
         rows = np.zeros(self.biases[0], np.uint32)
@@ -100,12 +100,13 @@ class Sparse:
             floors=np.array([*(0 for _ in deltas), -np.inf], dtype),
         )
 
-    def _descent(self, recipe: Recipe, dtype: Any) -> Any:
+    def _descent(self, recipe: Recipe) -> Any:
         """Return the optimizer as the loops know it."""
         adam = recipe.optimizer == "adam"
         rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
         constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
-        moments = (self.loops.aligned(self.net.theta.size, dtype) for _ in range(2))
+        size, dtype = self.net.theta.size, self.dtype
+        moments = (self.loops.aligned(size, dtype) for _ in range(2))
         return self.loops.Descent(adam, recipe.lr, np.array(constants, dtype), *moments)
 
     def _images(self, sample: Split) -> Any:
@@ -120,7 +121,7 @@ class Sparse:
         return self.loops.Images(
             sample.images.contiguous().view(-1).numpy(),
             sample.labels.contiguous().numpy(),
-            self.data.factors(sample.images).astype(self.net.theta.dtype),
+            self.data.factors(sample.images).astype(self.dtype),
         )
 
     def steps(self, order: Tensor) -> None:
