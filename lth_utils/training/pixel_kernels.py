@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lth_utils.training.compiled import compiled
-from lth_utils.training.moves import Moves, adam, rates_of, sgd
 from lth_utils.training.nonzero import LANES, Some, find, multiply, squeeze, take, turn
+from lth_utils.training.optimizers import adam, sgd
 from lth_utils.training.vectors import (
     add,
     axpy,
@@ -32,7 +32,7 @@ from lth_utils.training.vectors import (
     store,
 )
 
-__all__ = ["Layer", "Moves", "Some", "measure", "settle", "squeeze", "steps"]
+__all__ = ["Layer", "Descent", "Some", "measure", "settle", "squeeze", "steps"]
 
 CHUNK = 32  # inputs whose gradients stay near until the optimizer has used them
 
@@ -56,6 +56,14 @@ class Layer(NamedTuple):
     flipped: Array  #: the weights for the way back: (blocks, units, LANES)
     nothing: Array  #: zeros, the base of the way back
     below: Array  #: the gradient of the signal below
+
+
+class Descent(NamedTuple):
+    """The optimizer: what `optimizers.py` calls constants, and the learning rate."""
+
+    adam: bool  #: else SGD
+    lr: float
+    constants: Array
 
 
 @compiled
@@ -120,18 +128,23 @@ def place(unit: int, image: int, images: int) -> int:
 
 
 @compiled
-def soften(scores: Array, classes: int, n: int, images: int, chances: Array) -> Any:
-    """Set chances = softmax of an image's scores; return log of the sum of exp."""
-    top = scores[place(0, n, images)]
-    for c in range(1, classes):
-        top = max(top, scores[place(c, n, images)])
-    total = scores.dtype.type(0)
-    for c in range(classes):
+def soften(scores: Array, n: int, images: int, chances: Array) -> tuple[Any, int]:
+    """Set chances = softmax of an image's scores.
+
+    Returns:
+        log of the sum of exp(scores), and the first class of the greatest score.
+    """
+    best = 0
+    for c in range(1, chances.size):
+        if scores[place(c, n, images)] > scores[place(best, n, images)]:
+            best = c
+    top, total = scores[place(best, n, images)], scores.dtype.type(0)
+    for c in range(chances.size):
         chances[c] = np.exp(scores[place(c, n, images)] - top)
         total += chances[c]
-    for c in range(classes):
+    for c in range(chances.size):
         chances[c] /= total
-    return np.log(total) + top
+    return np.log(total) + top, best
 
 
 @compiled
@@ -143,7 +156,7 @@ def blame(scores: Array, classes: int, labels: Array, index: Array) -> None:
     chances, images = np.empty(classes, scores.dtype), index.size
     share = scores.dtype.type(1 / images)
     for n in range(images):
-        soften(scores, classes, n, images, chances)
+        soften(scores, n, images, chances)
         chances[labels[index[n]]] -= 1
         for c in range(classes):
             scores[place(c, n, images)] = chances[c] * share
@@ -169,8 +182,9 @@ def measure(
         for n in range(images):
             label = labels[first + n]
             score = top.signal[place(label, n, images)]
-            loss += soften(top.signal, top.units, n, images, chances) - score
-            right += np.argmax(chances) == label
+            whole, best = soften(top.signal, n, images, chances)
+            loss += whole - score
+            right += best == label
     return loss, right
 
 
@@ -199,26 +213,30 @@ def gradient(
 
 
 @compiled
-def descend(layer: Layer, images: int, rates: Array, by_adam: bool) -> None:
+def descend(layer: Layer, images: int, descent: Descent, taken: int) -> None:
     """Move a layer's parameters, a chunk's gradient at a time; renew its base."""
     theta, mean, square, alive = layer.theta, layer.mean, layer.square, layer.alive
     shift, base, delta, turned = layer.shift, layer.base, layer.signal, layer.turned
+    by_adam, lr, constants = descent
     room = np.empty(CHUNK * LANES, theta.dtype)
     for first in range(0, base.size, LANES):
         whole = splat(base.dtype.type(0), LANES)
         for n in range(images):
             whole = add(whole, load(delta, first * images + n * LANES, LANES))
         for p in range(0, shift.size, CHUNK):
-            at, by = first * shift.size + p * LANES, room[: (shift.size - p) * LANES]
+            by = room[: (shift.size - p) * LANES]
+            at = first * shift.size + p * LANES
+            end = at + by.size
             gradient(turned, shift, delta, first * images, whole, p, by)
             if alive.size:
                 for i in range(0, by.size, LANES):
                     row = load_bytes(alive, at + i, theta, LANES)
                     store(by, i, mul(load(by, i, LANES), row))
             if by_adam:
-                adam(theta, mean, square, at, by, rates)
+                moments = mean[at:end], square[at:end]
+                adam(theta[at:end], by, *moments, lr, taken, constants)
             else:
-                sgd(theta, mean, at, by, rates)
+                sgd(theta[at:end], by, mean[at:end], constants)
         set_base(theta, shift, first, base)
 
 
@@ -233,13 +251,12 @@ def steps(
     gain: Array,
     factors: Array,
     layers: tuple[Layer, ...],
-    moves: Moves,
+    descent: Descent,
     taken: int,
 ) -> None:
     """Take a step for each row of `order`, the images of a batch."""
     images, top = order.shape[1], layers[len(layers) - 1]
     for row in range(order.shape[0]):
-        rates = rates_of(moves, taken + row + 1, gain.dtype)
         take(listed, order[row], gain, factors, layers[0].given)
         forward(layers, images)
         blame(top.signal, top.units, labels, order[row])
@@ -248,4 +265,4 @@ def steps(
             turn(layer.given, images, layer.turned)
             if number:
                 back(layer, layers[number - 1].signal, images)
-            descend(layer, images, rates, moves.adam)
+            descend(layer, images, descent, taken + row + 1)

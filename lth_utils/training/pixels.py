@@ -54,9 +54,11 @@ class Pixels:
         self.gain, shift = (each.astype(self.dtype) for each in data.line())
         self.train = self._listed(data.train)
         self.lists: dict[int, Listed] = {}
-        self.moves = self.kernels.Moves(
-            recipe.optimizer == "adam", recipe.lr, recipe.momentum, recipe.weight_decay
-        )
+        adam = recipe.optimizer == "adam"
+        rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
+        constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
+        constants = np.array(constants, self.dtype)
+        self.descent = self.kernels.Descent(adam, recipe.lr, constants)
         images = max(recipe.batch_size, TILE)
         self.layers = tuple(
             self._layer(number, images) for number in range(len(layers))
@@ -154,7 +156,7 @@ class Pixels:
             self.gain,
             factors,
             self.layers,
-            self.moves,
+            self.descent,
             self.taken,
         )
         self.taken += len(order)
