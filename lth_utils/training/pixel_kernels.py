@@ -32,7 +32,7 @@ from lth_utils.training.vectors import (
     store,
 )
 
-__all__ = ["Layer", "Descent", "Some", "measure", "settle", "squeeze", "steps"]
+__all__ = ["Descent", "Layer", "Room", "Some", "measure", "settle", "squeeze", "steps"]
 
 CHUNK = 32  # inputs whose gradients stay near until the optimizer has used them
 
@@ -50,10 +50,15 @@ class Layer(NamedTuple):
     shift: Array  #: the constant part of each input, and 1 for the biases
     base: Array  #: what every image gives: shift @ theta
     signal: Array  #: what the batch gives, and on the way back its gradient
-    given: Some  #: the batch's inputs, by image
-    turned: Some  #: the same numbers by input
-    blamed: Some  #: the signal's gradient, by image
-    flipped: Array  #: the weights for the way back: (blocks, units, LANES)
+    given: Some  #: the batch's inputs that are not 0, by image
+
+
+class Room(NamedTuple):
+    """Room for the way back, which all layers use in turn."""
+
+    turned: Some  #: a layer's inputs by input
+    blamed: Some  #: its signal's gradient, by image
+    flipped: Array  #: its weights, (blocks of inputs, units, LANES)
     nothing: Array  #: zeros, the base of the way back
     below: Array  #: the gradient of the signal below
 
@@ -107,15 +112,15 @@ def flip(theta: Array, units: int, inputs: int, flipped: Array) -> None:
 
 
 @compiled
-def back(layer: Layer, signal: Array, images: int) -> None:
+def back(layer: Layer, below: Layer, images: int, room: Room) -> None:
     """Turn the signal below into its gradient: delta @ weights.T, or 0 as it is."""
-    flip(layer.theta, layer.units, layer.shift.size - 1, layer.flipped)
-    find(layer.signal, layer.units, images, layer.blamed)
-    floor = signal.dtype.type(-np.inf)
-    multiply(layer.blamed, images, layer.flipped, layer.nothing, floor, layer.below)
-    below = layer.below
-    for i in range(0, layer.nothing.size * images, LANES):
-        store(signal, i, gate(load(below, i, LANES), load(signal, i, LANES)))
+    delta, signal, width = room.below, below.signal, below.base.size
+    flip(layer.theta, layer.units, below.units, room.flipped)
+    find(layer.signal, layer.units, images, room.blamed)
+    weights, base = room.flipped[: width * layer.units], room.nothing[:width]
+    multiply(room.blamed, images, weights, base, base.dtype.type(-np.inf), delta)
+    for i in range(0, width * images, LANES):
+        store(signal, i, gate(load(delta, i, LANES), load(signal, i, LANES)))
 
 
 # --- scores ---------------------------------------------------------------------------
@@ -213,18 +218,20 @@ def gradient(
 
 
 @compiled
-def descend(layer: Layer, images: int, descent: Descent, taken: int) -> None:
+def descend(
+    layer: Layer, turned: Some, images: int, descent: Descent, taken: int
+) -> None:
     """Move a layer's parameters, a chunk's gradient at a time; renew its base."""
     theta, mean, square, alive = layer.theta, layer.mean, layer.square, layer.alive
-    shift, base, delta, turned = layer.shift, layer.base, layer.signal, layer.turned
+    shift, base, delta = layer.shift, layer.base, layer.signal
     by_adam, lr, constants = descent
-    room = np.empty(CHUNK * LANES, theta.dtype)
+    gradients = np.empty(CHUNK * LANES, theta.dtype)
     for first in range(0, base.size, LANES):
         whole = splat(base.dtype.type(0), LANES)
         for n in range(images):
             whole = add(whole, load(delta, first * images + n * LANES, LANES))
         for p in range(0, shift.size, CHUNK):
-            by = room[: (shift.size - p) * LANES]
+            by = gradients[: (shift.size - p) * LANES]
             at = first * shift.size + p * LANES
             end = at + by.size
             gradient(turned, shift, delta, first * images, whole, p, by)
@@ -251,6 +258,7 @@ def steps(
     gain: Array,
     factors: Array,
     layers: tuple[Layer, ...],
+    room: Room,
     descent: Descent,
     taken: int,
 ) -> None:
@@ -262,7 +270,7 @@ def steps(
         blame(top.signal, top.units, labels, order[row])
         for number in range(len(layers) - 1, -1, -1):
             layer = layers[number]
-            turn(layer.given, images, layer.turned)
+            turn(layer.given, images, layer.shift.size, room.turned)
             if number:
-                back(layer, layers[number - 1].signal, images)
-            descend(layer, images, descent, taken + row + 1)
+                back(layer, layers[number - 1], images, room)
+            descend(layer, room.turned, images, descent, taken + row + 1)
