@@ -33,7 +33,7 @@ class Some(NamedTuple):
 
 
 @compiled
-def squeeze(images: Array, some: Some) -> int:
+def squeeze(images: Array, some: Some) -> np.uint64:
     """List the bytes of images (N, pixels) that are not 0; return their number.
 
     If there is no room at all, they are only counted.

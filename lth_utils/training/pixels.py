@@ -57,8 +57,9 @@ class Pixels:
         adam = recipe.optimizer == "adam"
         rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
         constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
-        constants = np.array(constants, self.dtype)
-        self.descent = self.kernels.Descent(adam, recipe.lr, constants)
+        self.descent = self.kernels.Descent(
+            adam, recipe.lr, np.array(constants, self.dtype)
+        )
         images = max(recipe.batch_size, TILE)
         self.layers = tuple(
             self._layer(number, images) for number in range(len(layers))
