@@ -5,6 +5,7 @@ where the validation loss was least (paper, section 2).
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import nn
@@ -29,7 +30,7 @@ from lth_utils.training.probe import (
     placed,
 )
 from lth_utils.training.recipes import Recipe
-from lth_utils.training.stack import Stack
+from lth_utils.training.replicas import WAYS, Replicas, together
 
 
 def train(
@@ -116,15 +117,20 @@ def train_together(
     recipe: Recipe,
     keys: Sequence[tuple[int, int]],
     device: str | torch.device | None = None,
+    way: str = WAYS[0],
 ) -> list[Training]:
-    """Train LeNets of one shape in place, as one stack: for a GPU.
+    """Train networks of one shape in place and together: for a GPU.
 
     Args:
-        nets: The networks, masked or not.
+        nets: LeNets, which become one stack, or convolutional networks of this
+            library; masked or not.
         data: The data set.
         recipe: How all of them are trained.
         keys: Each network's (seed, round), which names its order of batches.
         device: Where to train; None chooses the GPU if there is one.
+        way: How convolutional networks share it: each step on a stream of its own
+            ("streams"), as one network of grouped convolutions ("grouped"), or by
+            `torch.func.vmap` ("mapped"). `make gpu` measures which is fastest.
 
     Returns:
         What `train` would return for each, but for the rounding of sums.
@@ -142,17 +148,23 @@ def train_together(
     for net in nets:
         check_trainable(net)
         obey(net)
-    with ordinary(place):
+    with ordinary(place), ExitStack() as modes:
+        for net in nets:
+            modes.enter_context(own_modes(net))
         data = placed(data, place)
-        stack = Stack([net.to(place) for net in nets], data, recipe)
-        return _train_together(stack, data, recipe, keys)
+        stack = together([net.to(place) for net in nets], data, recipe, way)
+        return _train_together(stack, data, dtype_of(nets[0]), recipe, keys)
 
 
 def _train_together(
-    stack: Stack, data: Dataset, recipe: Recipe, keys: Sequence[tuple[int, int]]
+    stack: Replicas,
+    data: Dataset,
+    dtype: torch.dtype,
+    recipe: Recipe,
+    keys: Sequence[tuple[int, int]],
 ) -> list[Training]:
     """Train a stack on its data set."""
-    dtype, place = stack.parameter.dtype, data.device
+    place = data.device
     images, size = len(data.train.labels), recipe.batch_size
     steps = recipe.steps_per_epoch(images)
     orders = [epochs(images, seed, round) for seed, round in keys]
