@@ -22,7 +22,7 @@ from benchmarks import textbook
 from lth_utils.experiments.environment import source_hash
 from lth_utils.files.atomic import Kind, atomic_folder
 from lth_utils.training.engines import Autograd, Descent
-from lth_utils.training.evaluation import TRAIN_SAMPLE
+from lth_utils.training.measuring import TRAIN_SAMPLE
 from lth_utils.training.mlp import MLP, linear_layers
 from lth_utils.training.order import batches
 from lth_utils.training.sparse import Sparse
@@ -82,18 +82,15 @@ def _ours(contender: Contender) -> Steps:
     """An engine of the library, fed as `training.train` feeds it."""
     net, data = ticket_of(contender).build(), lth.load(contender.data)
     if contender.loop == "autograd":
-        engine = Autograd(net, RECIPE)
+        engine = Autograd(net, RECIPE, data)
     else:
         layers = linear_layers(net)
         assert layers is not None
-        engine = {"mlp": MLP, "sparse": Sparse}[contender.loop](layers, RECIPE)
+        engine = {"mlp": MLP, "sparse": Sparse}[contender.loop](layers, RECIPE, data)
     order = batches(len(data.train.labels), RECIPE, 0, 0)
 
     def steps(count: int) -> None:
-        for index in islice(order, count):
-            images = data.train.images.index_select(0, index)
-            labels = data.train.labels.index_select(0, index)
-            engine.step(data.scale(images), labels)
+        engine.steps(torch.stack(list(islice(order, count))))
 
     return steps
 

@@ -10,7 +10,11 @@ from lth_utils.experiments import records
 from lth_utils.training.replicas import WAYS
 from lth_utils.words import check_network
 
-MEASURED = ("conv2", "resnet20")  # by `make gpu`: without BatchNorm and with it
+# What `make gpu` measures, and who goes the same way: without BatchNorm, with it.
+LIKE = {
+    "conv2": ("conv2", "conv2-narrow", "conv4", "conv6"),
+    "resnet20": ("resnet20", "vgg19"),
+}
 
 
 def speeds_file(results: Path, device: str) -> Path:
@@ -23,16 +27,21 @@ def way_for(network: str, device: torch.device) -> str:
     """Return the way that the record of this GPU found fastest, or else the default.
 
     Args:
-        network: The network's word. The other networks go as the one that was
-            measured and is like them.
+        network: The network's word. LeNets have one way, whatever is returned.
         device: The GPU.
     """
-    plain = check_network(network).base.startswith("conv")
-    alike = MEASURED[0] if plain else MEASURED[1]
-    path = speeds_file(records.results_folder(), torch.cuda.get_device_name(device))
+    base = check_network(network).base
+    for measured, alike in LIKE.items():
+        if base in alike:
+            name = torch.cuda.get_device_name(device)
+            return _fastest(speeds_file(records.results_folder(), name), measured)
+    return WAYS[0]
+
+
+def _fastest(path: Path, network: str) -> str:
+    """Return a record's fastest way; the default where it says none."""
     try:
-        page = json.loads(path.read_text("utf-8"))
-        way = page["stages"]["ways"]["fastest"][alike]
+        way = json.loads(path.read_text("utf-8"))["stages"]["ways"]["fastest"][network]
     except (OSError, ValueError, KeyError, TypeError):
-        return WAYS[0]  # nothing was measured, or not this
+        return WAYS[0]  # nothing was measured on this card, or not this
     return way if way in WAYS else WAYS[0]

@@ -25,8 +25,8 @@ def record(
     """Record a step as a graph, leaving every value as it was.
 
     The warm-up's steps also make what must be there before: the data set's
-    scaling, and the libraries' handles and work space. A graph uses its stream's
-    work space: replay it on that stream, beside graphs of other streams only.
+    scaling, and the libraries' handles and work space. Graphs of one stream share
+    its work space: they must not run at the same time.
 
     Args:
         step: What it does depends on tensors alone, and stays on the device.

@@ -47,6 +47,7 @@ class _BatchNorm2d(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         if self.training:
             self.num_batches_tracked.add_(1)
         return F.batch_norm(

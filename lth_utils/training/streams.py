@@ -1,0 +1,83 @@
+"""Networks that train beside each other: each step a graph, on its own stream.
+
+A small network's step keeps a GPU waiting for the next launch. Recorded as a
+graph it launches at once, and graphs on several streams share the GPU. Each
+network's kernels are those it would have alone.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
+from lth_utils.training.engines import Autograd
+from lth_utils.training.graphs import record, side_stream
+from lth_utils.training.recipes import Recipe
+
+_LANES = 8  # streams: each keeps work space, and more were never measured
+
+
+class Streams:
+    """Each network's own step, recorded as a graph; several run at a time.
+
+    Without CUDA they run one after the other.
+
+    Args:
+        nets: Networks of one form, trained in place.
+        data: The data set.
+        recipe: Their optimizer.
+    """
+
+    def __init__(
+        self, nets: Sequence[nn.Module], data: Dataset, recipe: Recipe
+    ) -> None:
+        self.engines = [Autograd(net, recipe, data) for net in nets]
+        self.device = data.device
+        self.index = torch.zeros(
+            (len(nets), recipe.batch_size), dtype=torch.int64, device=data.device
+        )
+        self.graphs: list[tuple[torch.cuda.Stream, torch.cuda.CUDAGraph]] = []
+        if data.device.type == "cuda":
+            for number, engine in enumerate(self.engines):
+                self.graphs.append(self._recorded(number, engine))
+
+    def _recorded(
+        self, number: int, engine: Autograd
+    ) -> tuple[torch.cuda.Stream, torch.cuda.CUDAGraph]:
+        stream = side_stream(self.device, number % _LANES)
+        row = self.index[number : number + 1]
+        moments = [tensor for row in engine.descent.state for tensor in row]
+        state = [*moments, *engine.net.buffers()]
+        return stream, record(lambda: engine.steps(row), state, stream)
+
+    def step(self, index: Tensor) -> None:
+        """Take one optimizer step of every replica.
+
+        Args:
+            index: Each replica's batch, (R, batch_size), on any device.
+        """
+        self.index.copy_(index)
+        if not self.graphs:
+            for number, engine in enumerate(self.engines):
+                engine.steps(self.index[number : number + 1])
+            return
+        now = torch.cuda.current_stream(self.device)
+        lanes = dict.fromkeys(stream for stream, _ in self.graphs)
+        for stream in lanes:
+            stream.wait_stream(now)
+        for stream, graph in self.graphs:
+            with torch.cuda.stream(stream):
+                graph.replay()
+        for stream in lanes:
+            now.wait_stream(stream)
+
+    def measure(self, sample: Split) -> list[tuple[float, float]]:
+        """Return losses and accuracies; BatchNorm uses its running statistics."""
+        return [engine.measure(sample) for engine in self.engines]
+
+    def write(self) -> None:
+        """Lay the parameters out row by row, as they were found."""
+        for engine in self.engines:
+            engine.write()
