@@ -58,13 +58,13 @@ class AsOne:
         )
         self.graph: torch.cuda.CUDAGraph | None = None
         if data.device.type == "cuda":
-            self.graph = record(self._step, self._state(), side_stream(data.device))
+            self._record()
 
-    def _state(self) -> Iterator[Tensor]:
-        """Yield what a step changes: parameters and moments, statistics."""
-        for row in self.descent.state:
-            yield from row
-        yield from self.buffers.values()
+    def _record(self) -> None:
+        """Record the step as a graph: it changes what the optimizer does, and norms."""
+        moved = [tensor for row in self.descent.state for tensor in row]
+        state = [*moved, *self.buffers.values()]
+        self.graph = record(self._step, state, side_stream(self.data.device))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each replica's batch (R, N, C, H, W) to its scores (R, N, classes)."""

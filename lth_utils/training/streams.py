@@ -6,6 +6,7 @@ network's kernels are those it would have alone.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -40,17 +41,17 @@ class Streams:
         )
         self.graphs: list[tuple[torch.cuda.Stream, torch.cuda.CUDAGraph]] = []
         if data.device.type == "cuda":
-            for number, engine in enumerate(self.engines):
-                self.graphs.append(self._recorded(number, engine))
+            self._record()
 
-    def _recorded(
-        self, number: int, engine: Autograd
-    ) -> tuple[torch.cuda.Stream, torch.cuda.CUDAGraph]:
-        stream = side_stream(self.device, number % _LANES)
-        row = self.index[number : number + 1]
-        moments = [tensor for row in engine.descent.state for tensor in row]
-        state = [*moments, *engine.net.buffers()]
-        return stream, record(lambda: engine.steps(row), state, stream)
+    def _record(self) -> None:
+        """Record each network's step as a graph of its own."""
+        rows = self.index.split(1)
+        for number, (engine, row) in enumerate(zip(self.engines, rows, strict=True)):
+            stream = side_stream(self.device, number % _LANES)
+            moved = [tensor for each in engine.descent.state for tensor in each]
+            state = [*moved, *engine.net.buffers()]
+            graph = record(partial(engine.steps, row), state, stream)
+            self.graphs.append((stream, graph))
 
     def step(self, index: Tensor) -> None:
         """Take one optimizer step of every replica.
@@ -60,8 +61,8 @@ class Streams:
         """
         self.index.copy_(index)
         if not self.graphs:
-            for number, engine in enumerate(self.engines):
-                engine.steps(self.index[number : number + 1])
+            for engine, row in zip(self.engines, self.index.split(1), strict=True):
+                engine.steps(row)
             return
         now = torch.cuda.current_stream(self.device)
         lanes = dict.fromkeys(stream for stream, _ in self.graphs)
