@@ -98,10 +98,12 @@ def _check_plain(net: nn.Module) -> None:
     """
     kinds = {type(part) for part in net.modules()} - {type(net)}
     norms = [part for part in net.modules() if isinstance(part, nn.BatchNorm2d)]
+    convs = [part for part in net.modules() if isinstance(part, nn.Conv2d)]
     as_made = (
         type(net) in _NETWORKS
         and all(k in _LAYERS or k.__module__ == type(net).__module__ for k in kinds)
         and all(plain(part, _HOMES) for part in net.modules())
+        and all(conv.padding_mode == "zeros" for conv in convs)
         and all(n.affine and n.track_running_stats and n.momentum for n in norms)
         and len({part.training for part in net.modules()}) == 1
     )

@@ -23,7 +23,8 @@ class _Conv2d(nn.Conv2d):
             bias,
             self.stride,
             self.padding,
-            groups=len(self.weight),
+            self.dilation,
+            len(self.weight) * self.groups,
         )
 
 

@@ -133,13 +133,18 @@ def forgetful(net: nn.Module) -> None:
     net.norm1.momentum = None
 
 
+def mirrored(net: nn.Module) -> None:
+    net.conv1.padding_mode = "reflect"
+
+
 def changed(net: nn.Module) -> None:
     net.forward = lambda x: x.mean((2, 3))
 
 
-@pytest.mark.parametrize(
-    "change", [hooked, heard, frozen, half_frozen, exchanged, forgetful, changed]
-)
+CHANGES = [hooked, heard, frozen, half_frozen, exchanged, forgetful, mirrored, changed]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_what_is_not_as_it_was_made_is_refused(change):
     nets = three("ResNet20")
     for net in nets:
