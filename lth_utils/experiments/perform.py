@@ -67,15 +67,17 @@ def _train(
 ) -> list[Training]:
     """Train the jobs' networks: on a GPU together, as LeNets anywhere, else alone."""
     recipe, keys = jobs[0].recipe, [(job.seed, job.round) for job in jobs]
+    curves = [job.curves for job in jobs]
     alone, on_cpu = len(nets) == 1, device.type == "cpu"
     if on_cpu and (alone or linear_layers(nets[0]) is None):
         return [
-            train(net, data, recipe, *key, device)
-            for net, key in zip(nets, keys, strict=True)
+            train(net, data, recipe, *key, device, curves=whole)
+            for net, key, whole in zip(nets, keys, curves, strict=True)
         ]
     way = WAYS[0] if on_cpu else way_for(jobs[0].network, device)
+    whole = any(curves)  # a stack is evaluated as one: all get what one asks for
     try:
-        return train_together(nets, data, recipe, keys, device, way)
+        return train_together(nets, data, recipe, keys, device, way, whole)
     except torch.OutOfMemoryError:
         if alone:
             raise

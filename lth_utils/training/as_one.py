@@ -107,6 +107,11 @@ class AsOne:
         """Return every replica's class scores (R, N, classes) of one batch."""
         return self.forward(x.expand(len(self.nets), *x.shape))
 
+    def rows(self) -> list[list[Tensor]]:
+        """Return each replica's values and statistics, which may be written to."""
+        whole = [*self.parameters.values(), *self.buffers.values()]
+        return [[t.detach()[number] for t in whole] for number in range(len(self.nets))]
+
     @torch.no_grad()
     def write(self) -> None:
         """Copy the values into the networks."""

@@ -49,6 +49,9 @@ class Replicas(Protocol):
     def measure(self, sample: Split) -> list[tuple[float, float]]:
         """Return every replica's mean loss in nats and accuracy, a fraction."""
 
+    def rows(self) -> list[list[Tensor]]:
+        """Return each replica's values, which may be written to."""
+
     def write(self) -> None:
         """Bring the networks' parameters and buffers up to date."""
 

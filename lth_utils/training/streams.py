@@ -78,6 +78,11 @@ class Streams:
         """Return losses and accuracies; BatchNorm uses its running statistics."""
         return [engine.measure(sample) for engine in self.engines]
 
+    def rows(self) -> list[list[Tensor]]:
+        """Return each network's values and statistics, which may be written to."""
+        nets = [engine.net for engine in self.engines]
+        return [[t.detach() for t in (*n.parameters(), *n.buffers())] for n in nets]
+
     def write(self) -> None:
         """Lay the parameters out row by row, as they were found."""
         for engine in self.engines:

@@ -99,6 +99,20 @@ def test_beside_each_other_they_are_to_the_bit_what_each_is_alone():
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_what_is_measured_later_is_the_same_to_the_bit(way):
+    """At a rate as high as this, each network has an early stop of its own."""
+    recipe = Recipe(0.02, 8, batch_size=16, evaluate_every=2)
+    found = [
+        lth.train_together(
+            three("VGG19"), DATA["VGG19"], recipe, KEYS, "cpu", way, curves
+        )
+        for curves in (True, False)
+    ]
+    assert len({training.early_stop for training in found[0]}) > 1
+    assert [each.curve for each in found[1]] == [each.ends() for each in found[0]]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_modes_are_what_they_were(way):
     nets = [net.eval() for net in three("ResNet20")]
     lth.train_together(nets, DATA["ResNet20"], ADAM, KEYS, "cpu", way)
