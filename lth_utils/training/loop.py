@@ -24,6 +24,7 @@ from lth_utils.training.engines import Autograd, Engine
 from lth_utils.training.evaluation import Point, Training, evaluations, in_order
 from lth_utils.training.mlp import MLP, linear_layers, mask_of
 from lth_utils.training.order import batches, epochs
+from lth_utils.training.pixels import SHARE, Pixels, share_of
 from lth_utils.training.probe import (
     check_match,
     check_trainable,
@@ -240,6 +241,10 @@ def engine_for(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine:
     alive = sum(int(mask.sum()) for mask in masks)
     density = alive / sum(mask.numel() for mask in masks)
     on_cpu = layers[0].weight.device.type == "cpu"
-    if on_cpu and density < sparse.CROSSOVER and sparse.numba_version():
+    if not on_cpu or not sparse.numba_version():
+        return MLP(layers, recipe, data)
+    if density < sparse.CROSSOVER:
         return sparse.Sparse(layers, recipe, data)
+    if share_of(data) < SHARE:
+        return Pixels(layers, recipe, data)
     return MLP(layers, recipe, data)
