@@ -98,7 +98,7 @@ SCALES = {
         steps=5,
         replicas=(1, 2),
         networks=("conv2-narrow",),
-        beside=(1, 2),
+        beside=(2,),
         turn=0.01,
         side=256,
         short=replace(ADAM, iterations=5, evaluate_every=5),

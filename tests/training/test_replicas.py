@@ -15,7 +15,6 @@ from lth_utils.training.replicas import WAYS, together
 
 ADAM = Recipe(iterations=5, batch_size=16, evaluate_every=5)
 SGD = Recipe(0.05, 5, "sgd", 16, 5, momentum=0.9, weight_decay=1e-3)
-BY_SGD = [("Conv2", SGD), ("ResNet20", SGD)]
 KEYS = [(0, 0), (0, 3), (1, 2)]
 CONV = {"Conv2": (8, 8), "Conv4": (8, 8, 8, 8), "Conv6": (8, 8, 8, 8, 16, 16)}
 SIDES = {"ResNet20": 8, "VGG19": 16}  # of images that they take, too
@@ -67,9 +66,11 @@ def apart(net: nn.Module, other: nn.Module) -> float:
     return max((t - theirs[n]).abs().max().item() for n, t in lth.snapshot(net).items())
 
 
-@pytest.mark.parametrize(
-    ("word", "recipe"), [*((word, ADAM) for word in DATA), *BY_SGD]
-)
+CASES = [*((word, ADAM) for word in DATA), ("Conv2", SGD), ("ResNet20", SGD)]
+NAMES = [f"{word}-{recipe.optimizer}" for word, recipe in CASES]
+
+
+@pytest.mark.parametrize(("word", "recipe"), CASES, ids=NAMES)
 def test_every_way_trains_each_network_as_if_alone(word, recipe):
     data, alone = DATA[word], three(word)
     expected = [
@@ -101,7 +102,7 @@ def test_beside_each_other_they_are_to_the_bit_what_each_is_alone():
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_measured_later_is_the_same_to_the_bit(way):
     """At a rate as high as this, each network has an early stop of its own."""
-    recipe = Recipe(0.02, 8, batch_size=16, evaluate_every=2)
+    recipe = Recipe(0.05, 6, batch_size=16, evaluate_every=1)
     found = [
         lth.train_together(
             three("VGG19"), DATA["VGG19"], recipe, KEYS, "cpu", way, curves
