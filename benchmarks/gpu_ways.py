@@ -96,7 +96,7 @@ def _apart(device: torch.device, word: str, way: str) -> float:
     """Return the largest difference from what the CPU's engine makes of each."""
     keys = [(0, 0), (1, 5)]
     ours, theirs = _pruned(word), _pruned(word)
-    lth.train_together(ours, _few(device), SHORT, keys, device, way)
+    lth.train_together(ours, _few(device), SHORT, keys, device, way=way)
     for net, key in zip(theirs, keys, strict=True):
         lth.train(net, _few(torch.device("cpu")), SHORT, *key, device="cpu")
     states = [[lth.snapshot(net.cpu()) for net in nets] for nets in (ours, theirs)]

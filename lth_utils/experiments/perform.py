@@ -77,7 +77,7 @@ def _train(
     way = WAYS[0] if on_cpu else way_for(jobs[0].network, device)
     whole = any(curves)  # a stack is evaluated as one: all get what one asks for
     try:
-        return train_together(nets, data, recipe, keys, device, way, whole)
+        return train_together(nets, data, recipe, keys, device, whole, way)
     except torch.OutOfMemoryError:
         if alone:
             raise

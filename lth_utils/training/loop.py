@@ -139,8 +139,8 @@ def train_together(
     recipe: Recipe,
     keys: Sequence[tuple[int, int]],
     device: str | torch.device | None = None,
-    way: str = WAYS[0],
     curves: bool = True,
+    way: str = WAYS[0],
 ) -> list[Training]:
     """Train networks of one shape in place and together: for a GPU.
 
@@ -151,10 +151,10 @@ def train_together(
         recipe: How all of them are trained.
         keys: Each network's (seed, round), which names its order of batches.
         device: Where to train; None chooses the GPU if there is one.
+        curves: As in `train`; each network has an early stop of its own.
         way: How convolutional networks share it: each step on a stream of its own
             ("streams"), as one network of grouped convolutions ("grouped"), or by
             `torch.func.vmap` ("mapped"). `make gpu` measures which is fastest.
-        curves: As in `train`; each network has an early stop of its own.
 
     Returns:
         What `train` would return for each, but for the rounding of sums.

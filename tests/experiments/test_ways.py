@@ -86,7 +86,7 @@ def test_jobs_of_convolutions_train_together_on_a_gpu_that_way(record, monkeypat
     )
     told = []
 
-    def together(nets, data, recipe, keys, device, way, curves):
+    def together(nets, data, recipe, keys, device, curves, way):
         told.append((len(nets), keys, device.type, way))
         return [None for _ in nets]
 

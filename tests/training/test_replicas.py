@@ -79,7 +79,7 @@ def test_every_way_trains_each_network_as_if_alone(word, recipe):
     ]
     for way in WAYS:
         nets = three(word)
-        found = lth.train_together(nets, data, recipe, KEYS, "cpu", way)
+        found = lth.train_together(nets, data, recipe, KEYS, "cpu", way=way)
         for net, reference in zip(nets, alone, strict=True):
             assert apart(net, reference) <= 1e-10, way
         for net in nets[1:]:
@@ -105,7 +105,7 @@ def test_what_is_measured_later_is_the_same_to_the_bit(way):
     recipe = Recipe(0.05, 6, batch_size=16, evaluate_every=1)
     found = [
         lth.train_together(
-            three("VGG19"), DATA["VGG19"], recipe, KEYS, "cpu", way, curves
+            three("VGG19"), DATA["VGG19"], recipe, KEYS, "cpu", curves, way
         )
         for curves in (True, False)
     ]
@@ -116,7 +116,7 @@ def test_what_is_measured_later_is_the_same_to_the_bit(way):
 @pytest.mark.parametrize("way", WAYS)
 def test_modes_are_what_they_were(way):
     nets = [net.eval() for net in three("ResNet20")]
-    lth.train_together(nets, DATA["ResNet20"], ADAM, KEYS, "cpu", way)
+    lth.train_together(nets, DATA["ResNet20"], ADAM, KEYS, "cpu", way=way)
     assert not any(part.training for net in nets for part in net.modules())
     assert nets[1].norm1.num_batches_tracked == 1 + ADAM.iterations
 
@@ -182,7 +182,7 @@ def test_other_networks_and_ways_are_refused():
     with pytest.raises(lth.LotteryError, match="cannot take the images"):
         lth.train_together(three("Conv2"), DATA["ResNet20"], ADAM, KEYS, "cpu")
     with pytest.raises(lth.LotteryError, match="way to train together 'abreast'"):
-        lth.train_together(three("Conv2"), data, ADAM, KEYS, "cpu", "abreast")
+        lth.train_together(three("Conv2"), data, ADAM, KEYS, "cpu", way="abreast")
 
 
 def test_norms_of_several_momenta_are_refused():
