@@ -61,10 +61,12 @@ class _Cache(FunctionCache):
 
 
 def compiled(loop: Callable[..., Any]) -> Any:
-    """Return the loop, to be compiled when it is first called."""
-    fast: Any = njit(
-        nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
-    )(loop)
+    """Return the loop, to be compiled when it is first called.
+
+    It computes what is written, in that order: `fastmath` would let the compiler
+    add otherwise where a loop is part of another, or comes from the disk.
+    """
+    fast: Any = njit(nogil=True, error_model="numpy")(loop)
     with suppress(Exception):  # there is no place
         fast._cache = _Cache(loop)
     return fast

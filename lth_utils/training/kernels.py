@@ -10,8 +10,8 @@ weights that survive begin, unit by unit; `rows` says for each of them where its
 input's lanes begin in the signal below. Every layer begins at a multiple of 16,
 and so do the biases; what is between is 0 and stays 0.
 
-Sums may be reassociated (that is what makes them fast); the order is fixed once
-compiled, so a training repeats itself to the bit on the same machine.
+Sums are made in the order that is written, so a training repeats itself to the
+bit.
 """
 
 from typing import Any, NamedTuple

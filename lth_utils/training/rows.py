@@ -14,8 +14,6 @@ from numba.np import arrayobj
 
 VECTOR = 16  # lanes
 INDEX = ir.IntType(32)
-# Sums may be reassociated, a product and a sum be one operation, -0 be 0.
-FLAGS = ("reassoc", "contract", "nsz")
 
 Values = list[Any]  # LLVM's, a vector each
 Code = tuple[Any, ...]  # what writes code has: context, builder, signature, values
@@ -110,7 +108,7 @@ def sum_of(builder: Any, vectors: Values) -> Any:
     while len(vectors) > 1:
         pairs = zip(vectors[::2], vectors[1::2], strict=False)
         odd = vectors[-1:] if len(vectors) % 2 else []
-        vectors = [builder.fadd(a, b, flags=FLAGS) for a, b in pairs] + odd
+        vectors = [builder.fadd(a, b) for a, b in pairs] + odd
     return vectors[0]
 
 

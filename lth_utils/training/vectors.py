@@ -17,7 +17,6 @@ from llvmlite import ir
 from numba.core import types
 
 from lth_utils.training.rows import (
-    FLAGS,
     INDEX,
     VECTOR,
     Row,
@@ -98,25 +97,25 @@ def _each(lane: Callable[..., Any], *rows: Any) -> Any:
 @intrinsic
 def add(typing: Any, r: Any, s: Any) -> Any:
     """Return r + s."""
-    return _each(lambda builder, r, s: builder.fadd(r, s, flags=FLAGS), r, s)
+    return _each(lambda builder, r, s: builder.fadd(r, s), r, s)
 
 
 @intrinsic
 def sub(typing: Any, r: Any, s: Any) -> Any:
     """Return r - s."""
-    return _each(lambda builder, r, s: builder.fsub(r, s, flags=FLAGS), r, s)
+    return _each(lambda builder, r, s: builder.fsub(r, s), r, s)
 
 
 @intrinsic
 def mul(typing: Any, r: Any, s: Any) -> Any:
     """Return r * s."""
-    return _each(lambda builder, r, s: builder.fmul(r, s, flags=FLAGS), r, s)
+    return _each(lambda builder, r, s: builder.fmul(r, s), r, s)
 
 
 @intrinsic
 def div(typing: Any, r: Any, s: Any) -> Any:
     """Return r / s."""
-    return _each(lambda builder, r, s: builder.fdiv(r, s, flags=FLAGS), r, s)
+    return _each(lambda builder, r, s: builder.fdiv(r, s), r, s)
 
 
 @intrinsic
@@ -189,7 +188,7 @@ def dot(typing: Any, r: Any, a: Any, i: Any) -> Any:
         chains: Values = []  # at most four, so that none waits for another
         for number, (one, other) in enumerate(pairs):
             if number < 4:
-                chains.append(builder.fmul(one, other, flags=FLAGS))
+                chains.append(builder.fmul(one, other))
             else:
                 chain = chains[number % 4]
                 chains[number % 4] = called(builder, "fma", one, other, chain)
@@ -222,7 +221,7 @@ def total(typing: Any, r: Any) -> Any:
             lanes //= 2
             halves = [list(range(lanes)), list(range(lanes, 2 * lanes))]
             low, high = (shuffle(builder, vector, vector, half) for half in halves)
-            vector = builder.fadd(low, high, flags=FLAGS)
+            vector = builder.fadd(low, high)
         return builder.extract_element(vector, ir.Constant(INDEX, 0))
 
     return r.element(r), code
@@ -244,7 +243,6 @@ def totals(typing: Any, rows: Any) -> Any:
                 builder.fadd(
                     shuffle(builder, a, b, even),
                     shuffle(builder, a, b, odd),
-                    flags=FLAGS,
                 )
                 for a, b in zip(sums[::2], sums[1::2], strict=True)
             ]
