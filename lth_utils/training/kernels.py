@@ -113,22 +113,6 @@ def multiply(
         store(out, unit * LANES, maximum(add(a, b), least))
 
 
-@compiled
-def fold_scaling(
-    layer: Layer, theta: Array, gains: Array, shifts: Array, scaled: Array, rest: Array
-) -> None:
-    """Move the inputs' scaling into the first layer.
-
-    W (gain * x + shift) + b = (W * gain) x + (W shift + b): `scaled`, `rest`.
-    """
-    for unit in range(layer.starts.size - 1):
-        moved = theta[layer.bias + unit]
-        for k in range(layer.starts[unit], layer.starts[unit + 1]):
-            scaled[k] = theta[k] * gains[k]
-            moved += theta[k] * shifts[k]
-        rest[unit] = moved
-
-
 # --- scores -------------------------------------------------------------------
 
 

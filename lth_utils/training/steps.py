@@ -18,13 +18,13 @@ from lth_utils.training.kernels import (
     correlate,
     correlate_bytes,
     exponentiate,
-    fold_scaling,
     lower,
     multiply,
     multiply_bytes,
 )
 from lth_utils.training.optimizers import adam, sgd
 from lth_utils.training.tiles import gather
+from lth_utils.training.vectors import fma, load, mul, splat, store, total
 
 Array = NDArray[Any]
 
@@ -97,6 +97,29 @@ class Descent(NamedTuple):
     constants: Array
     mean: Array
     square: Array
+
+
+@compiled
+def fold_scaling(
+    layer: Layer, theta: Array, gains: Array, shifts: Array, scaled: Array, rest: Array
+) -> None:
+    """Move the inputs' scaling into the first layer.
+
+    W (gain * x + shift) + b = (W * gain) x + (W shift + b): `scaled`, `rest`.
+    """
+    for unit in range(layer.starts.size - 1):
+        moved, sums = theta[layer.bias + unit], splat(theta.dtype.type(0), 16)
+        k, end = layer.starts[unit], layer.starts[unit + 1]
+        while k + 16 <= end:
+            weights = load(theta, k, 16)
+            store(scaled, k, mul(weights, load(gains, k, 16)))
+            sums = fma(weights, load(shifts, k, 16), sums)
+            k += 16
+        while k < end:
+            scaled[k] = theta[k] * gains[k]
+            moved += theta[k] * shifts[k]
+            k += 1
+        rest[unit] = moved + total(sums)
 
 
 @compiled

@@ -185,14 +185,14 @@ def dot(typing: Any, r: Any, a: Any, i: Any) -> Any:
     def code(*code: Any) -> Any:
         _, builder, _, values = code
         pairs = zip(unpack(builder, values[0]), loaded_from(code, 1, r), strict=True)
-        chains: Values = []  # at most four, so that none waits for another
+        sums: Values = []  # two, so that one need not wait for the other
         for number, (one, other) in enumerate(pairs):
-            if number < 4:
-                chains.append(builder.fmul(one, other))
+            if number < 2:
+                sums.append(builder.fmul(one, other))
             else:
-                chain = chains[number % 4]
-                chains[number % 4] = called(builder, "fma", one, other, chain)
-        return pack(builder, [sum_of(builder, chains)])
+                sum = sums[number % 2]
+                sums[number % 2] = called(builder, "fma", one, other, sum)
+        return pack(builder, [sum_of(builder, sums)])
 
     return Row(r.element, VECTOR)(r, a, types.intp), code
 
