@@ -20,7 +20,6 @@ first-level cache while all targets read it.
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from lth_utils.training.compiled import compiled
@@ -28,13 +27,11 @@ from lth_utils.training.vectors import (
     add,
     axpy,
     dot,
-    fma,
     gate,
-    load,
     maximum,
     splat,
     store,
-    totals,
+    total,
 )
 
 Array = NDArray[Any]
@@ -62,26 +59,37 @@ def _sum(
     return a, b, c, d
 
 
+@compiled
+def _dot(d: Any, x: Array, i: int, ahead: Steps) -> Any:
+    """Return 16 lanes whose sum is that of a window d times one of x."""
+    one = add(dot(d[0], x, i), dot(d[1], x, i + ahead[0]))
+    two = add(dot(d[2], x, i + ahead[1]), dot(d[3], x, i + ahead[2]))
+    return add(one, two)
+
+
+@compiled
+def _plus(window: Any, a: Array, at: int, steps: Steps) -> Any:
+    """Return a window plus the one that lies in an array."""
+    one = a.dtype.type(1)
+    return (
+        axpy(one, a, at, window[0]),
+        axpy(one, a, at + steps[0], window[1]),
+        axpy(one, a, at + steps[1], window[2]),
+        axpy(one, a, at + steps[2], window[3]),
+    )
+
+
+@compiled
+def _put(window: Any, a: Array, at: int, steps: Steps) -> None:
+    """Let a window lie in an array."""
+    store(a, at, window[0])
+    store(a, at + steps[0], window[1])
+    store(a, at + steps[1], window[2])
+    store(a, at + steps[2], window[3])
+
+
 def _loops(lanes: int) -> SimpleNamespace:
     """Return the loops over windows of four rows of so many lanes."""
-
-    @compiled
-    def rows(a: Array, at: int, steps: Steps) -> Any:
-        """Return a window of an array."""
-        return (
-            load(a, at, lanes),
-            load(a, at + steps[0], lanes),
-            load(a, at + steps[1], lanes),
-            load(a, at + steps[2], lanes),
-        )
-
-    @compiled
-    def put(a: Array, at: int, steps: Steps, window: Any) -> None:
-        """Set a window of an array."""
-        store(a, at, window[0])
-        store(a, at + steps[0], window[1])
-        store(a, at + steps[1], window[2])
-        store(a, at + steps[2], window[3])
 
     @compiled
     def multiply(
@@ -99,7 +107,8 @@ def _loops(lanes: int) -> SimpleNamespace:
         floor: Any,
     ) -> None:
         """Compute out = max(floor, weights @ x + bias)."""
-        low, final = splat(floor, lanes), starts.shape[0] - 1
+        low, none = splat(floor, lanes), values.dtype.type(0)
+        final = starts.shape[0] - 1
         for w in range(reads.size):
             for block in range(final + 1):
                 for target in range(places.size):
@@ -107,18 +116,16 @@ def _loops(lanes: int) -> SimpleNamespace:
                     if weights[0] == weights[1] and 0 < block < final:
                         continue
                     at = places[target] + writes[w]
-                    if block == 0:
-                        first = splat(bias[target], lanes)
-                        sums = (first, first, first, first)
-                    else:
-                        sums = rows(out, at, beyond)
-                    a, b, c, d = _sum(
-                        values, offsets, weights, x, reads[w], ahead, sums
-                    )
+                    first = splat(bias[target] if block == 0 else none, lanes)
+                    sums = (first, first, first, first)
+                    if block > 0:
+                        sums = _plus(sums, out, at, beyond)
+                    sums = _sum(values, offsets, weights, x, reads[w], ahead, sums)
                     if block == final:
+                        a, b, c, d = sums
                         a, b = maximum(a, low), maximum(b, low)
-                        c, d = maximum(c, low), maximum(d, low)
-                    put(out, at, beyond, (a, b, c, d))
+                        sums = a, b, maximum(c, low), maximum(d, low)
+                    _put(sums, out, at, beyond)
 
     @compiled
     def trace(
@@ -140,7 +147,8 @@ def _loops(lanes: int) -> SimpleNamespace:
         With `more`, it is added to what out holds.
         """
         final = starts.shape[0] - 1
-        zero = splat(values.dtype.type(0), lanes)
+        none = splat(values.dtype.type(0), lanes)
+        zero = (none, none, none, none)
         for w in range(reads.size):
             for block in range(final + 1):
                 for target in range(places.size):
@@ -148,16 +156,15 @@ def _loops(lanes: int) -> SimpleNamespace:
                     if weights[0] == weights[1] and 0 < block < final:
                         continue
                     at = places[target] + writes[w]
-                    sums = (zero, zero, zero, zero)
+                    sums = zero
                     if more or block > 0:
-                        sums = rows(out, at, beyond)
-                    a, b, c, d = _sum(
-                        values, offsets, weights, delta, reads[w], ahead, sums
-                    )
+                        sums = _plus(zero, out, at, beyond)
+                    sums = _sum(values, offsets, weights, delta, reads[w], ahead, sums)
                     if block == final:
-                        e, f, g, h = rows(signal, at, beyond)
-                        a, b, c, d = gate(a, e), gate(b, f), gate(c, g), gate(d, h)
-                    put(out, at, beyond, (a, b, c, d))
+                        a, b, c, d = sums
+                        e, f, g, h = _plus(zero, signal, at, beyond)
+                        sums = gate(a, e), gate(b, f), gate(c, g), gate(d, h)
+                    _put(sums, out, at, beyond)
 
     @compiled
     def correlate(
@@ -170,86 +177,27 @@ def _loops(lanes: int) -> SimpleNamespace:
         writes: Array,
         ahead: Steps,
         beyond: Steps,
-        parts: Array,
+        gradient: Array,
     ) -> None:
-        """Compute each weight's gradient, the sum of delta * x over all windows.
-
-        In 16 parts: parts (weights * 16,). For planes of many windows.
-        """
-        parts[:] = 0
+        """Compute each weight's gradient, the sum of delta * x over all windows."""
+        none = splat(x.dtype.type(0), lanes)
+        zero = (none, none, none, none)
+        gradient[:] = 0
         for w in range(reads.size):
             for block in range(starts.shape[0]):
                 for target in range(places.size):
                     begin, end = starts[block, target], starts[block, target + 1]
                     if begin == end:
                         continue
-                    a, b, c, d = rows(delta, places[target] + writes[w], beyond)
+                    d = _plus(zero, delta, places[target] + writes[w], beyond)
                     for k in range(begin, end):
                         i = reads[w] + offsets[k]
-                        one = add(dot(a, x, i), dot(b, x, i + ahead[0]))
-                        two = dot(c, x, i + ahead[1])
-                        two = add(two, dot(d, x, i + ahead[2]))
-                        one = add(one, load(parts, 16 * k, 16))
-                        store(parts, 16 * k, add(one, two))
+                        gradient[k] += total(_dot(d, x, i, ahead))
 
     return SimpleNamespace(multiply=multiply, trace=trace, correlate=correlate)
 
 
 LOOPS = {lanes: _loops(lanes) for lanes in (16, 64)}
-
-
-@compiled
-def add_parts(parts: Array, gradient: Array) -> None:
-    """Compute gradient[k] = the sum of parts[16 * k : 16 * k + 16]."""
-    for k in range(gradient.size):
-        total = gradient[k] * 0
-        for lane in range(16):
-            total += parts[16 * k + lane]
-        gradient[k] = total
-
-
-@compiled
-def _four(d: Any, x: Array, at: int, offsets: Array, k: int, sums: Any) -> Any:
-    """Return sums of four weights' gradients, each with d * its source added."""
-    return (
-        fma(d, load(x, at + offsets[k], 16), sums[0]),
-        fma(d, load(x, at + offsets[k + 1], 16), sums[1]),
-        fma(d, load(x, at + offsets[k + 2], 16), sums[2]),
-        fma(d, load(x, at + offsets[k + 3], 16), sums[3]),
-    )
-
-
-@compiled
-def correlate_whole(
-    starts: Array,
-    places: Array,
-    offsets: Array,
-    x: Array,
-    delta: Array,
-    reads: Array,
-    writes: Array,
-    gradient: Array,
-) -> None:
-    """Compute each weight's gradient, the sum of delta * x over all pixels.
-
-    Sixteen weights of a target at once, from the first pixel to the last; for
-    small planes. Here `reads` and `writes` are single vectors' places. What
-    is computed beyond a target's last weight is overwritten by the next one's:
-    offsets and gradient are 16 longer than there are weights.
-    """
-    zero = splat(x.dtype.type(0), 16)
-    none = (zero, zero, zero, zero)
-    for block in range(starts.shape[0]):
-        for target in range(places.size):
-            for k in range(starts[block, target], starts[block, target + 1], 16):
-                a, b, c, e = none, none, none, none
-                for p in range(reads.size):
-                    d = load(delta, places[target] + writes[p], 16)
-                    a = _four(d, x, reads[p], offsets, k, a)
-                    b = _four(d, x, reads[p], offsets, k + 4, b)
-                    c = _four(d, x, reads[p], offsets, k + 8, c)
-                    e = _four(d, x, reads[p], offsets, k + 12, e)
-                store(gradient, k, totals(a + b + c + e))
 
 
 @compiled

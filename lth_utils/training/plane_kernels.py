@@ -172,6 +172,19 @@ def copy(a: Array, out: Array, form: Form, signal: Array | None) -> None:
 
 
 @compiled
+def add_up(delta: Array, form: Form, out: Array) -> None:
+    """Compute each channel's sum, the gradient of its bias."""
+    for c in range(form[0]):
+        sums = splat(delta.dtype.type(0), 16)
+        for t in range(form[1]):
+            for y in range(form[2]):
+                at = _first(form, c, t, y)
+                for i in range(at, at + 16 * form[3], 16):
+                    sums = add(sums, load(delta, i, 16))
+        out[c] = total(sums)
+
+
+@compiled
 def pool(x: Array, out: Array, wide: Form, form: Form, floor: Any) -> None:
     """Compute out = max(floor, the maximum of x over 2 x 2 pixels)."""
     low, row = splat(floor, 16), wide[6]

@@ -26,9 +26,7 @@ class Planes:
     """A signal between two layers, and room for its gradient.
 
     Args:
-        channels: Of each image.
-        height: Of each channel, in pixels.
-        width: Likewise.
+        shape: An image's (channels, height, width).
         tiles: Of 16 images, a multiple of four.
         dtype: float32 or float64.
         flat: Whether it has a single pixel, and no border.
@@ -58,12 +56,17 @@ class Planes:
             lines = -(-self.channel // line)
             self.channel = (lines + (_SPREAD - lines) % _LINES) * line
         self.values = aligned(self.channels * self.channel, dtype)
-        self.delta = self.values  # until `share_deltas` finds room for it
+        self.delta = self.values  # until a place is found for it
 
     @property
     def form(self) -> tuple[int, ...]:
-        """What two signals share if the one's gradient can lie where the other's did."""
-        return (*self.shape, self.channel)
+        """How it lies in its array, as `plane_kernels.py` is told."""
+        sizes = (self.channels, self.tiles, self.height, self.width)
+        return (*sizes, self.channel, self.plane, self.row, self.place(0))
+
+    def find_delta(self, free: list[Array]) -> None:
+        """Take room for the gradient: an array of this form that is free, or new."""
+        self.delta = free.pop() if free else aligned(self.values.size, self.dtype)
 
     def place(self, channel: Any, tile: Any = 0, y: Any = 0, x: Any = 0) -> Any:
         """Return where a pixel's 16 images begin."""
@@ -73,11 +76,6 @@ class Planes:
             + (y + self.border) * self.row
             + (x + self.border) * LANES
         )
-
-    def pixels(self) -> tuple[Array, Array, Array]:
-        """Return channel, y and x of every number of an image, in their order."""
-        channel, y, x = np.indices(self.shape).reshape(3, -1)
-        return channel, y, x
 
     def view(self, flat: Array) -> Array:
         """Return an array of this form as (channels, tiles, height, width, 16)."""

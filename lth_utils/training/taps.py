@@ -11,8 +11,6 @@ from lth_utils.training.planes import LANES, Planes, windows
 
 Array = NDArray[Any]
 
-WHOLE = 64  # pixels of a plane up to which `correlate_whole` is the faster one
-
 
 class _Sorted:
     """Weights sorted by block of sources, then by target.
@@ -36,9 +34,7 @@ class _Sorted:
         first = np.arange(blocks)[:, None] * targets
         self.starts = ends[first + np.arange(targets + 1)].astype(np.int64)
         self.places = places.astype(np.int64)
-        # 16 more, which `correlate_whole` reads and forgets.
-        self.offsets = np.zeros(len(offset) + LANES, np.int32)
-        self.offsets[: len(offset)] = offset[self.order]
+        self.offsets = offset[self.order].astype(np.int32)
 
     @property
     def arrays(self) -> tuple[Array, Array, Array]:
@@ -54,19 +50,25 @@ class Taps:
             convolution, (targets, sources) of a linear layer, whose sources
             are all numbers of an image.
         source: The signal that it reads.
-        target: The one that it writes, as high and wide for a convolution.
+        target: The one that it writes; for a convolution as high and wide.
+        stride: Of a convolution, 1 or 2; for 2 the source is a quartered one.
 
     Attributes:
         where: The weights' places in the mask, in the order of their values.
     """
 
-    def __init__(self, mask: Array, source: Planes, target: Planes) -> None:
+    def __init__(
+        self, mask: Array, source: Planes, target: Planes, stride: int = 1
+    ) -> None:
         where = mask.nonzero()
         rows, columns = where[:2]
         origins = target.place(np.arange(target.channels))
         if mask.ndim == 4:
             sources = source.place(np.arange(source.channels))
             y, x = (each - mask.shape[2] // 2 for each in where[2:])
+            if stride == 2:  # pixel 2 y + dy is the (y + dy // 2)th of its quarter
+                columns = (2 * (y % 2) + x % 2) * mask.shape[1] + columns
+                y, x = y // 2, x // 2
             step = y * source.row + x * LANES
             size = target.height, target.width
         else:
@@ -89,16 +91,9 @@ class Taps:
         source, target = self.source, self.target
         lanes, places, others = windows(height, width, target.tiles)
         self.loops = kernels.LOOPS[lanes]
-        self.whole = lanes == LANES or height * width <= WHOLE
-        count = self.turned.size
-        self.gradient = aligned(count + LANES, source.dtype)
-        if not self.whole:
-            self.parts = aligned(count * LANES, source.dtype)
         self.reads, self.writes = (_at(planes, places) for planes in (source, target))
         self.steps = tuple(_at(source, others).tolist())
         self.steps_out = tuple(_at(target, others).tolist())
-        every = list(np.ndindex(target.tiles, height, width))
-        self.pixels = _at(source, every), _at(target, every)
 
     def forward(self, values: Array, bias: Array, floor: float) -> None:
         """Compute the target: max(floor, weights @ source + bias)."""
@@ -133,14 +128,16 @@ class Taps:
 
     def correlate(self, out: Array) -> None:
         """Compute the weights' gradients."""
-        arrays = (*self.ahead.arrays, self.source.values, self.target.delta)
-        if self.whole:
-            kernels.correlate_whole(*arrays, *self.pixels, self.gradient)
-            out[:] = self.gradient[: out.size]
-        else:
-            places = (self.reads, self.writes, self.steps, self.steps_out)
-            self.loops.correlate(*arrays, *places, self.parts)
-            kernels.add_parts(self.parts, out)
+        self.loops.correlate(
+            *self.ahead.arrays,
+            self.source.values,
+            self.target.delta,
+            self.reads,
+            self.writes,
+            self.steps,
+            self.steps_out,
+            out,
+        )
 
 
 def _at(planes: Planes, places: list[tuple[int, ...]]) -> Array:
@@ -158,5 +155,5 @@ def blocks_of(mask: Array) -> tuple[int, int]:
     density = float(mask.mean())
     if mask.ndim == 2:
         return 256, 256
-    size = 12 if density >= 0.2 else 24 if density >= 0.08 else 64
+    size = 8 if density >= 0.3 else 16 if density >= 0.05 else 64
     return size, size
