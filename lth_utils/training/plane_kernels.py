@@ -52,7 +52,7 @@ def tile(images: Array, out: Array, form: Form) -> None:
 @compiled
 def _moments(x: Array, c: int, form: Form, live: Array, share: Any) -> Any:
     """Return a channel's mean and variance: share (1 / count) times the sums."""
-    zero = splat(share * 0, 16)
+    zero = splat(x.dtype.type(0), 16)
     sums = zero
     for t in range(form[1]):
         part = zero
@@ -131,9 +131,10 @@ def norm_back(
     by_beta = sum delta, by_gamma = sum delta z,
     below = gamma s (delta - share * by_beta - share * by_gamma * z).
     """
-    zero = splat(share * 0, 16)
+    zero = splat(x.dtype.type(0), 16)
     for c in range(form[0]):
-        middle, scale = splat(mean[c], 16), 1 / np.sqrt(variance[c] + epsilon)
+        middle = splat(mean[c], 16)
+        scale = x.dtype.type(1) / np.sqrt(variance[c] + epsilon)
         ones, twos = zero, zero
         for t in range(form[1]):
             for y in range(form[2]):
@@ -226,7 +227,7 @@ def pool_back(delta: Array, x: Array, below: Array, wide: Form, form: Form) -> N
 @compiled
 def average(x: Array, out: Array, wide: Form, form: Form) -> None:
     """Compute each channel's mean over all pixels."""
-    share = splat(x.dtype.type(1) / (wide[2] * wide[3]), 16)
+    share = splat(x.dtype.type(1 / (wide[2] * wide[3])), 16)
     for c in range(form[0]):
         for t in range(form[1]):
             sums = splat(x.dtype.type(0), 16)
@@ -240,7 +241,7 @@ def average(x: Array, out: Array, wide: Form, form: Form) -> None:
 @compiled
 def average_back(delta: Array, x: Array, below: Array, wide: Form, form: Form) -> None:
     """Spread each mean's gradient over its pixels; 0 where a ReLU's x was 0."""
-    share = splat(x.dtype.type(1) / (wide[2] * wide[3]), 16)
+    share = splat(x.dtype.type(1 / (wide[2] * wide[3])), 16)
     for c in range(form[0]):
         for t in range(form[1]):
             d = mul(load(delta, _first(form, c, t, 0), 16), share)
