@@ -10,9 +10,6 @@ from typing import Any
 from torch import fx, nn
 from torch.nn import functional as F
 
-from lth_utils.masked_modules import MaskedConv2d, MaskedLinear
-from lth_utils.models import VGG19, Conv2, Conv4, Conv6, ResNet20
-from lth_utils.models.resnet import _Block
 from lth_utils.training.conv_layers import (
     Average,
     Layer,
@@ -21,44 +18,26 @@ from lth_utils.training.conv_layers import (
     Quarter,
     Sparse,
 )
-from lth_utils.training.plain import mask_of, plain
+from lth_utils.training.plain import LAYERS, mask_of
 from lth_utils.training.planes import Planes
-
-_NETWORKS = (Conv2, Conv4, Conv6, ResNet20, VGG19)
-_CONVOLUTIONS, _LINEARS = (nn.Conv2d, MaskedConv2d), (nn.Linear, MaskedLinear)
-_LEAVES = (*_CONVOLUTIONS, *_LINEARS, nn.BatchNorm2d)
-_KINDS = (*_NETWORKS, *_LEAVES, _Block, nn.Sequential)
 
 
 class Unknown(Exception):
     """A network that does something that no layer here does."""
 
 
-def known(net: nn.Module) -> bool:
-    """Whether `net` is one of the library's convolutional networks, unchanged.
-
-    All its modules train, or none does; it may still have layers that cannot
-    be laid out.
-    """
-    if type(net) not in _NETWORKS or not plain(net, _KINDS):
-        return False
-    parts = list(net.modules())
-    owned = all(isinstance(p, _LEAVES) or not p._parameters for p in parts)
-    return owned and len({part.training for part in parts}) == 1
-
-
 class _Tracer(fx.Tracer):
     """Looks into everything but the layers."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, _LEAVES)
+        return isinstance(m, LAYERS)
 
 
 class Graph:
     """A network's layers, in order, and the signals between them.
 
     Args:
-        net: The network.
+        net: A network that `plain.convolutional` knows.
         shape: Of its images, (channels, height, width).
         tiles: Of 16 images, a multiple of four.
 
@@ -179,7 +158,7 @@ class Graph:
         tensors = (module.weight, module.bias, module.running_mean, module.running_var)
         for tensor in tensors:
             _check(tensor is not None and tensor.shape == (source.channels,))
-            _check(tensor.dtype == module.weight.dtype and tensor.is_contiguous())
+            _check(tensor is not None and tensor.dtype == module.weight.dtype)
         _check(module.momentum is not None and source is not self.images)
         _check(other is None or other.shape == source.shape)
         target = self._planes(source.shape, rectified=rectified)

@@ -54,6 +54,9 @@ class Layer:
         self.gradients: list[Array] = []
         self.more = False
 
+    def prepare(self) -> None:
+        """Make tables, which takes a while."""
+
     def forward(self, batch: Batch) -> None:
         """Compute the target."""
         raise NotImplementedError
@@ -87,9 +90,20 @@ class Sparse(Layer):
     ) -> None:
         super().__init__(source, target)
         self.module, self.floor = module, 0.0 if target.rectified else -math.inf
-        stride = module.stride[0] if isinstance(module, nn.Conv2d) else 1
-        self.taps = Taps(mask_of(module).numpy(), source, target, stride)
         self.no_bias = np.zeros(target.channels, target.dtype)
+
+    @property
+    def products(self) -> tuple[int, int]:
+        """How many products an image takes: now, and if no weight were pruned."""
+        mask = mask_of(self.module)
+        pixels = self.target.height * self.target.width
+        return int(mask.sum()) * pixels, mask.numel() * pixels
+
+    def prepare(self) -> None:
+        """Sort the surviving weights."""
+        module = self.module
+        stride = module.stride[0] if isinstance(module, nn.Conv2d) else 1
+        self.taps = Taps(mask_of(module).numpy(), self.source, self.target, stride)
 
     def forward(self, batch: Batch) -> None:
         """Compute max(floor, weights @ source + bias)."""
@@ -167,7 +181,8 @@ class Norm(Layer):
             step = self.module.momentum or 0.0
             mean += (self.mean - mean) * step
             variance += (self.variance * (count / (count - 1)) - variance) * step
-            self.module.num_batches_tracked += 1  # type: ignore[operator]
+            if self.module.num_batches_tracked is not None:
+                self.module.num_batches_tracked.add_(1)
 
     def trace(self, batch: Batch) -> None:
         """Compute the gradients of both sources, and of the parameters."""

@@ -15,8 +15,8 @@ from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.training import plane_kernels
 from lth_utils.training.compiled import aligned
-from lth_utils.training.conv_graph import Graph
-from lth_utils.training.conv_layers import Batch, live_lanes
+from lth_utils.training.conv_graph import Graph, Unknown
+from lth_utils.training.conv_layers import Batch, Sparse, live_lanes
 from lth_utils.training.engines import Descent
 from lth_utils.training.measuring import measured
 from lth_utils.training.planes import LANES, TILES
@@ -25,24 +25,47 @@ from lth_utils.training.recipes import Recipe
 Array = NDArray[Any]
 
 
+# Below this part of a dense network's products the sparse step is the faster
+# one, whatever the shapes (`make bench`).
+CROSSOVER = 0.6
+
+
+def lanes_for(net: nn.Module, recipe: Recipe, data: Dataset) -> "Lanes | None":
+    """Return the engine for a network, or None where Autograd is the faster one.
+
+    Args:
+        net: A network that `plain.convolutional` knows, on the CPU.
+        recipe: As for `Lanes`.
+        data: Likewise.
+    """
+    lanes = TILES * LANES
+    tiles = TILES * -(-recipe.batch_size // lanes)
+    try:
+        graph = Graph(net, data.shape, tiles)
+    except Unknown:
+        return None
+    counts = [la.products for la in graph.layers if isinstance(la, Sparse)]
+    alive, dense = (sum(column) for column in zip(*counts, strict=True))
+    if alive * tiles * LANES >= CROSSOVER * dense * recipe.batch_size:
+        return None
+    return Lanes(graph, recipe, data)
+
+
 class Lanes:
     """A convolutional network that touches surviving weights only.
 
     Args:
-        net: A network that `conv_graph.known` knows; its parameters are changed
-            by `write` alone, its running statistics by every step.
+        graph: The network's layers; their parameters are changed by `write`
+            alone, running statistics by every step.
         recipe: The optimizer.
         data: What it is trained on.
-
-    Raises:
-        Unknown: If a layer cannot be laid out.
     """
 
-    def __init__(self, net: nn.Module, recipe: Recipe, data: Dataset) -> None:
-        self.data, self.dtype = data, next(net.parameters()).dtype
-        tiles = TILES * -(-recipe.batch_size // (TILES * LANES))
-        self.graph = Graph(net, data.shape, tiles)
-        self.layers = self.graph.layers
+    def __init__(self, graph: Graph, recipe: Recipe, data: Dataset) -> None:
+        self.data, self.graph, self.layers = data, graph, graph.layers
+        self.dtype = next(graph.net.parameters()).dtype
+        for layer in self.layers:
+            layer.prepare()
         stored = [array for layer in self.layers for array in layer.stored()]
         sizes = [array.size for array in stored]
         self.theta, gradient = (aligned(sum(sizes), stored[0].dtype) for _ in range(2))

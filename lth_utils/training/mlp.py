@@ -5,32 +5,27 @@ in one flat buffer, their gradients in another, each product is written where
 it belongs, and the optimizer sees a single parameter.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules import module as registry
 
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
-from lth_utils.masked_modules import Keeper, MaskedLinear
+from lth_utils.masked_modules import MaskedLinear
 from lth_utils.models import LeNet
 from lth_utils.training.engines import Descent
 from lth_utils.training.measuring import measured
+from lth_utils.training.plain import mask_of as mask_of
+from lth_utils.training.plain import plain
 from lth_utils.training.recipes import Recipe
-
-# The files whose forward passes the fast engines compute.
-_HOMES = {kind.__module__ for kind in (LeNet, nn.Linear, MaskedLinear)}
 
 
 def linear_layers(net: nn.Module) -> list[nn.Linear] | None:
     """Return the layers of a plain LeNet, in order; None for any other network.
 
-    Plain is what the fast engines compute: float32 or float64, ordinary layers
-    and parameters, all free to move, and nobody who listens or has changed
-    anything. Under autocast nothing is plain.
+    `plain.py` says what that is.
     """
     if type(net) is not LeNet or list(net._modules) != ["fc1", "fc2", "output"]:
         return None
@@ -40,51 +35,11 @@ def linear_layers(net: nn.Module) -> list[nn.Linear] | None:
     named = [name for name, _ in net.named_parameters()]
     if named != [f"{la}.{kind}" for la in net._modules for kind in ("weight", "bias")]:
         return None
-    plain = all(map(_plain, net.modules())) and _ordinary(list(net.parameters()))
     fit = all(map(_fits, layers)) and all(
         before.weight.shape[0] == layer.weight.shape[1]
         for before, layer in pairwise(layers)
     )
-    if not plain or not fit or torch.is_autocast_enabled(net.fc1.weight.device.type):
-        return None
-    return layers
-
-
-def _plain(part: nn.Module) -> bool:
-    """Whether a module does what its class says, unheard and unchanged."""
-    heard = any(
-        getattr(part, f"_{way}_{kind}") or getattr(registry, f"_global_{way}_{kind}")
-        for way in ("forward", "backward")
-        for kind in ("hooks", "pre_hooks")
-    )
-    home = getattr(type(part).forward, "__globals__", {}).get("__name__")
-    changed = home not in _HOMES or "forward" in vars(part)
-    return not heard and not changed and part._compiled_call_impl is None
-
-
-def _ordinary(parameters: Sequence[nn.Parameter]) -> bool:
-    """Whether parameters are alike, free, unheard, and each in a place of its own."""
-    first = parameters[0]
-    alike = first.dtype in (torch.float32, torch.float64) and all(
-        type(p) is nn.Parameter
-        and (p.dtype, p.device) == (first.dtype, first.device)
-        and p.requires_grad
-        and p.layout == torch.strided
-        and p.is_contiguous()
-        and not _heard(p)
-        for p in parameters
-    )
-    if not alike:
-        return False
-    spans = sorted((p.data_ptr(), p.data_ptr() + p.nbytes) for p in parameters)
-    return all(end <= start for (_, end), (start, _) in pairwise(spans))
-
-
-def _heard(parameter: nn.Parameter) -> bool:
-    """Whether a hook other than a mask's keeper is on a parameter."""
-    hooks = (parameter._backward_hooks, parameter._post_accumulate_grad_hooks)
-    each = (hook for some in hooks for hook in (some or {}).values())
-    return any(not isinstance(hook, Keeper) for hook in each)
+    return layers if fit and plain(net, (LeNet, nn.Linear, MaskedLinear)) else None
 
 
 def _fits(layer: nn.Linear) -> bool:
@@ -95,14 +50,6 @@ def _fits(layer: nn.Linear) -> bool:
         and layer.bias.shape == weight.shape[:1]
         and mask_of(layer).shape == weight.shape
     )
-
-
-def mask_of(layer: nn.Linear) -> Tensor:
-    """Return a layer's mask (out, in) as booleans; all True if it has none."""
-    if isinstance(layer, MaskedLinear):
-        mask: Tensor = layer.mask
-        return mask != 0
-    return torch.ones_like(layer.weight, dtype=torch.bool)
 
 
 class MLP:

@@ -13,17 +13,38 @@ from torch import Tensor, nn
 from torch.nn.modules import module as registry
 
 from lth_utils.masked_modules import Keeper, MaskedConv2d, MaskedLinear
+from lth_utils.models import VGG19, Conv2, Conv4, Conv6, ResNet20
+from lth_utils.models.resnet import Block
+
+NETWORKS = (Conv2, Conv4, Conv6, ResNet20, VGG19)
+LAYERS = (nn.Conv2d, MaskedConv2d, nn.Linear, MaskedLinear, nn.BatchNorm2d)
 
 
 def plain(net: nn.Module, kinds: Collection[type[nn.Module]]) -> bool:
     """Whether every module is of one of these kinds, unheard and unchanged."""
-    homes = {kind.__module__ for kind in kinds} | {nn.Sequential.__module__}
+    homes = {kind.__module__ for kind in kinds}
     parameters = list(net.parameters())
     return (
-        all(type(part) in kinds and _unchanged(part, homes) for part in net.modules())
+        bool(parameters)
+        and all(
+            type(part) in kinds and _unchanged(part, homes) for part in net.modules()
+        )
         and _ordinary(parameters)
         and not torch.is_autocast_enabled(parameters[0].device.type)
     )
+
+
+def convolutional(net: nn.Module) -> bool:
+    """Whether `net` is one of the library's convolutional networks, and plain.
+
+    Parameters are its layers' alone, and all of its modules train, or none.
+    """
+    if type(net) not in NETWORKS:
+        return False
+    parts = list(net.modules())
+    owned = all(isinstance(part, LAYERS) or not part._parameters for part in parts)
+    alike = len({part.training for part in parts}) == 1
+    return owned and alike and plain(net, (*NETWORKS, *LAYERS, Block, nn.Sequential))
 
 
 def _unchanged(part: nn.Module, homes: Collection[str]) -> bool:

@@ -1,5 +1,6 @@
 """A layer's surviving weights, as the compiled loops take them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class Taps:
             channel, y, x = np.indices(source.shape).reshape(3, -1)
             sources = source.place(channel, 0, y, x)
             step, size = 0, (1, 1)
-        block, back = blocks_of(mask)
+        block, back = (_block(mask, count) for count in mask.shape[1::-1])
         self.ahead = _Sorted(rows, columns, sources[columns] + step, origins, block)
         self.back = _Sorted(columns, rows, origins[rows] - step, sources, back)
         self.where = tuple(axis[self.ahead.order] for axis in where)
@@ -140,20 +141,21 @@ class Taps:
         )
 
 
-def _at(planes: Planes, places: list[tuple[int, ...]]) -> Array:
+def _at(planes: Planes, places: Sequence[tuple[int, int, int]]) -> Array:
     """Return how far pixels (tile, y, x) lie from a channel's first one."""
     tile, y, x = np.array(places, np.int64).reshape(-1, 3).T
     return tile * planes.plane + y * planes.row + x * LANES
 
 
-def blocks_of(mask: Array) -> tuple[int, int]:
-    """Return how many sources a block has, forward and backward.
+def _block(mask: Array, sources: int) -> int:
+    """Return how many sources a block has.
 
     As many as leave the first-level cache some room; more where so few weights
     are left that going through the targets would cost more than the cache saves.
     """
     density = float(mask.mean())
     if mask.ndim == 2:
-        return 256, 256
-    size = 8 if density >= 0.3 else 16 if density >= 0.05 else 64
-    return size, size
+        return 64 if density >= 0.2 else 256
+    if density < 0.05:
+        return 64
+    return 8 if density >= 0.3 and sources > 16 else 16
