@@ -180,26 +180,35 @@ class Graph:
     def _share_deltas(self) -> None:
         """Find room for the gradients: what one has left, another takes.
 
+        What is added to a norm's output has that output's gradient, in the same
+        room; a ReLU is seen to by the convolution that adds to it.
+
         Raises:
             Unknown: If a layer would have to add to a gradient, but cannot; or
-                a gradient would pass where no ReLU has been.
+                a gradient would pass where a ReLU has been, unheeded.
         """
-        begun: set[int] = {id(self.scores)}
+        begun, loose = {id(self.scores)}, set[int]()
         free: dict[tuple[int, ...], list[Any]] = {}
         self.scores.find_delta([])
         for layer in reversed(self.layers):
-            _check(id(layer.target) in begun)
-            if layer.source is self.images:
+            source, target, other = layer.source, layer.target, layer.other
+            _check(id(target) in begun - loose)
+            if source is self.images:
                 continue
-            layer.more = id(layer.source) in begun
+            layer.more = id(source) in begun
             sparse = isinstance(layer, Sparse)
-            _check(sparse or not layer.more)
-            _check(layer.source.rectified or not sparse)
-            for signal in (layer.source, layer.other):
-                if signal is not None and id(signal) not in begun:
-                    signal.find_delta(free.setdefault(signal.form, []))
-                    begun.add(id(signal))
-            free.setdefault(layer.target.form, []).append(layer.target.delta)
+            _check(source.rectified if sparse else not layer.more)
+            if not layer.more:
+                source.find_delta(free.setdefault(source.form, []))
+            begun.add(id(source))
+            loose.discard(id(source))
+            if other is None:
+                free.setdefault(target.form, []).append(target.delta)
+            else:
+                _check(id(other) not in begun)
+                other.delta = target.delta
+                begun.add(id(other))
+                loose |= {id(other)} if other.rectified else set()
 
 
 def _check(fits: object) -> None:

@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from lth_utils.training.compiled import compiled
 from lth_utils.training.vectors import (
-    add,
     axpy,
-    dot,
+    fma,
     gate,
+    load,
     maximum,
+    mul,
     splat,
     store,
     total,
@@ -57,14 +58,6 @@ def _sum(
         c = axpy(v, x, i + ahead[1], c)
         d = axpy(v, x, i + ahead[2], d)
     return a, b, c, d
-
-
-@compiled
-def _dot(d: Any, x: Array, i: int, ahead: Steps) -> Any:
-    """Return 16 lanes whose sum is that of a window d times one of x."""
-    one = add(dot(d[0], x, i), dot(d[1], x, i + ahead[0]))
-    two = add(dot(d[2], x, i + ahead[1]), dot(d[3], x, i + ahead[2]))
-    return add(one, two)
 
 
 @compiled
@@ -189,10 +182,15 @@ def _loops(lanes: int) -> SimpleNamespace:
                     begin, end = starts[block, target], starts[block, target + 1]
                     if begin == end:
                         continue
-                    d = _plus(zero, delta, places[target] + writes[w], beyond)
+                    at = places[target] + writes[w]
+                    a, b, c, d = _plus(zero, delta, at, beyond)
                     for k in range(begin, end):
                         i = reads[w] + offsets[k]
-                        gradient[k] += total(_dot(d, x, i, ahead))
+                        sums = mul(a, load(x, i, lanes))
+                        sums = fma(b, load(x, i + ahead[0], lanes), sums)
+                        sums = fma(c, load(x, i + ahead[1], lanes), sums)
+                        sums = fma(d, load(x, i + ahead[2], lanes), sums)
+                        gradient[k] += total(sums)
 
     return SimpleNamespace(multiply=multiply, trace=trace, correlate=correlate)
 

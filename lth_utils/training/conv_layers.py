@@ -185,7 +185,10 @@ class Norm(Layer):
                 self.module.num_batches_tracked.add_(1)
 
     def trace(self, batch: Batch) -> None:
-        """Compute the gradients of both sources, and of the parameters."""
+        """Compute the gradients of the source and of the parameters.
+
+        That of what was added is the target's.
+        """
         count = batch.images * self.source.height * self.source.width
         kernels.norm_back(
             self.target.delta,
@@ -200,10 +203,6 @@ class Norm(Layer):
             self.scalar(1 / count),
             *self.gradients,
         )
-        if self.other is not None:
-            signal = self.other.values if self.other.rectified else None
-            target, other = self.target, self.other
-            kernels.copy(target.delta, other.delta, other.form, signal)
 
     def stored(self) -> list[Array]:
         """Return factor and shift of each channel."""

@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 # Below this part of a dense network's products the sparse step is the faster
 # one, whatever the shapes (`make bench`).
-CROSSOVER = 0.6
+CROSSOVER = 0.65
 
 
 def lanes_for(net: nn.Module, recipe: Recipe, data: Dataset) -> "Lanes | None":

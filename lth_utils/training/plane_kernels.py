@@ -159,20 +159,6 @@ def norm_back(
 
 
 @compiled
-def copy(a: Array, out: Array, form: Form, signal: Array | None) -> None:
-    """Compute out = a; 0 where a ReLU's signal was 0, if there is one."""
-    for c in range(form[0]):
-        for t in range(form[1]):
-            for y in range(form[2]):
-                at = _first(form, c, t, y)
-                for i in range(at, at + 16 * form[3], 16):
-                    r = load(a, i, 16)
-                    if signal is not None:
-                        r = gate(r, load(signal, i, 16))
-                    store(out, i, r)
-
-
-@compiled
 def add_up(delta: Array, form: Form, out: Array) -> None:
     """Compute each channel's sum, the gradient of its bias."""
     for c in range(form[0]):
