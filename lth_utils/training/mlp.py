@@ -18,14 +18,19 @@ from lth_utils.models import LeNet
 from lth_utils.training.engines import Descent
 from lth_utils.training.measuring import measured
 from lth_utils.training.plain import mask_of as mask_of
-from lth_utils.training.plain import plain
+from lth_utils.training.plain import ordinary_parameters, plain
 from lth_utils.training.recipes import Recipe
+
+# The files whose forward passes the fast engines compute.
+_HOMES = {kind.__module__ for kind in (LeNet, nn.Linear, MaskedLinear)}
 
 
 def linear_layers(net: nn.Module) -> list[nn.Linear] | None:
     """Return the layers of a plain LeNet, in order; None for any other network.
 
-    `plain.py` says what that is.
+    Plain is what the fast engines compute: float32 or float64, ordinary layers
+    and parameters, all free to move, and nobody who listens or has changed
+    anything. Under autocast nothing is plain.
     """
     if type(net) is not LeNet or list(net._modules) != ["fc1", "fc2", "output"]:
         return None
@@ -35,11 +40,15 @@ def linear_layers(net: nn.Module) -> list[nn.Linear] | None:
     named = [name for name, _ in net.named_parameters()]
     if named != [f"{la}.{kind}" for la in net._modules for kind in ("weight", "bias")]:
         return None
+    as_made = all(plain(part, _HOMES) for part in net.modules())
+    as_made = as_made and ordinary_parameters(list(net.parameters()))
     fit = all(map(_fits, layers)) and all(
         before.weight.shape[0] == layer.weight.shape[1]
         for before, layer in pairwise(layers)
     )
-    return layers if fit and plain(net, (LeNet, nn.Linear, MaskedLinear)) else None
+    if not as_made or not fit or torch.is_autocast_enabled(net.fc1.weight.device.type):
+        return None
+    return layers
 
 
 def _fits(layer: nn.Linear) -> bool:

@@ -5,7 +5,7 @@ free to move, to which nobody listens and which nobody has changed. A class is
 known by the file that holds its forward pass.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from itertools import pairwise
 
 import torch
@@ -18,20 +18,8 @@ from lth_utils.models.resnet import Block
 
 NETWORKS = (Conv2, Conv4, Conv6, ResNet20, VGG19)
 LAYERS = (nn.Conv2d, MaskedConv2d, nn.Linear, MaskedLinear, nn.BatchNorm2d)
-
-
-def plain(net: nn.Module, kinds: Collection[type[nn.Module]]) -> bool:
-    """Whether every module is of one of these kinds, unheard and unchanged."""
-    homes = {kind.__module__ for kind in kinds}
-    parameters = list(net.parameters())
-    return (
-        bool(parameters)
-        and all(
-            type(part) in kinds and _unchanged(part, homes) for part in net.modules()
-        )
-        and _ordinary(parameters)
-        and not torch.is_autocast_enabled(parameters[0].device.type)
-    )
+_KINDS = (*NETWORKS, *LAYERS, Block, nn.Sequential)
+_HOMES = {kind.__module__ for kind in _KINDS}
 
 
 def convolutional(net: nn.Module) -> bool:
@@ -41,14 +29,23 @@ def convolutional(net: nn.Module) -> bool:
     """
     if type(net) not in NETWORKS:
         return False
-    parts = list(net.modules())
-    owned = all(isinstance(part, LAYERS) or not part._parameters for part in parts)
-    alike = len({part.training for part in parts}) == 1
-    return owned and alike and plain(net, (*NETWORKS, *LAYERS, Block, nn.Sequential))
+    parts, parameters = list(net.modules()), list(net.parameters())
+    return (
+        all(type(part) in _KINDS and plain(part, _HOMES) for part in parts)
+        and all(isinstance(part, LAYERS) or not part._parameters for part in parts)
+        and len({part.training for part in parts}) == 1
+        and ordinary_parameters(parameters)
+        and not torch.is_autocast_enabled(parameters[0].device.type)
+    )
 
 
-def _unchanged(part: nn.Module, homes: Collection[str]) -> bool:
-    """Whether a module does what its class says."""
+def plain(part: nn.Module, homes: Container[str]) -> bool:
+    """Whether a module does what its class says, unheard and unchanged.
+
+    Args:
+        part: The module.
+        homes: Where its class's forward pass may have been written.
+    """
     heard = any(
         getattr(part, f"_{way}_{kind}") or getattr(registry, f"_global_{way}_{kind}")
         for way in ("forward", "backward")
@@ -59,7 +56,7 @@ def _unchanged(part: nn.Module, homes: Collection[str]) -> bool:
     return not heard and not changed and part._compiled_call_impl is None
 
 
-def _ordinary(parameters: Sequence[nn.Parameter]) -> bool:
+def ordinary_parameters(parameters: Sequence[nn.Parameter]) -> bool:
     """Whether parameters are alike, free, unheard, and each in a place of its own."""
     first = parameters[0]
     alike = first.dtype in (torch.float32, torch.float64) and all(
