@@ -53,7 +53,7 @@ class Graph:
     def __init__(self, net: nn.Module, shape: tuple[int, int, int], tiles: int) -> None:
         self.net, self.tiles = net, tiles
         self.dtype = next(net.parameters()).detach().numpy().dtype
-        self.images = Planes(shape, tiles, self.dtype)
+        self.images = self._planes(shape)
         self.layers: list[Layer] = []
         self.signals: dict[fx.Node, Planes] = {}
         self.quarters: dict[int, Planes] = {}
@@ -110,7 +110,9 @@ class Graph:
         return self._linear(module, source, rectified)
 
     def _planes(self, shape: tuple[int, int, int], **about: bool) -> Planes:
-        return Planes(shape, self.tiles, self.dtype, **about)
+        planes = Planes(shape, self.tiles, self.dtype, **about)
+        _check(planes.values.size < 2**31)  # offsets have 32 bits
+        return planes
 
     def _add(self, layer: Layer) -> Planes:
         self.layers.append(layer)

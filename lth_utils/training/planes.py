@@ -10,6 +10,7 @@ and their gradients are 0.
 from typing import Any
 
 import numpy as np
+from llvmlite.binding import get_host_cpu_features
 from numpy.typing import NDArray
 
 from lth_utils.training.compiled import aligned
@@ -18,6 +19,8 @@ Array = NDArray[Any]
 
 LANES = 16  # images in a tile
 TILES = 4  # tiles come by so many
+# AVX-512 has 32 registers of 16 lanes; elsewhere 16 of them would not fit.
+WIDE = bool(get_host_cpu_features().get("avx512f", False))
 _LINES = 64  # cache lines after which a first-level cache begins anew
 _SPREAD = 11  # lines from one channel to the next, but for multiples of these
 
@@ -93,8 +96,14 @@ class Planes:
 Windows = tuple[int, list[tuple[int, int, int]], tuple[tuple[int, int, int], ...]]
 
 
-def windows(height: int, width: int, tiles: int) -> Windows:
+def windows(height: int, width: int, tiles: int, wide: bool) -> Windows:
     """Return how four rows of registers cover planes of this size.
+
+    Args:
+        height: Of a plane, in pixels.
+        width: Likewise.
+        tiles: How many planes a channel has.
+        wide: Whether a row may have 64 lanes; else it has 16.
 
     Returns:
         The lanes of a row; tile, y and x of each window; and those steps from
@@ -102,7 +111,9 @@ def windows(height: int, width: int, tiles: int) -> Windows:
     """
     lanes, across, down, deep = 16, 1, 1, 4
     others: tuple[tuple[int, int, int], ...] = ((1, 0, 0), (2, 0, 0), (3, 0, 0))
-    if width % 8 == 0 and height % 2 == 0:
+    if width % 4 == 0 and not wide:
+        across, deep, others = 4, 1, ((0, 0, 1), (0, 0, 2), (0, 0, 3))
+    elif width % 8 == 0 and height % 2 == 0:
         lanes, across, down, deep = 64, 8, 2, 1
         others = ((0, 0, 4), (0, 1, 0), (0, 1, 4))
     elif width % 4 == 0:

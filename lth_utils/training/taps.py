@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lth_utils.training import conv_kernels as kernels
 from lth_utils.training.compiled import aligned
-from lth_utils.training.planes import LANES, Planes, windows
+from lth_utils.training.planes import LANES, WIDE, Planes, windows
 
 Array = NDArray[Any]
 
@@ -90,7 +90,7 @@ class Taps:
     def _lay_windows(self, height: int, width: int) -> None:
         """Set where the loops' windows lie."""
         source, target = self.source, self.target
-        lanes, places, others = windows(height, width, target.tiles)
+        lanes, places, others = windows(height, width, target.tiles, WIDE)
         self.loops = kernels.LOOPS[lanes]
         self.reads, self.writes = (_at(planes, places) for planes in (source, target))
         self.steps = tuple(_at(source, others).tolist())

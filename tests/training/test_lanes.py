@@ -130,7 +130,9 @@ SIZES = [(8, 2), (4, 8), (3, 8), (4, 4), (5, 4), (7, 5), (2, 2), (1, 1), (1, 16)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("side", [1, 3])
 @pytest.mark.parametrize("density", [0.0, 0.04, 0.2, 1.0])
-def test_a_convolution_is_torchs(size, side, density):
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_convolution_is_torchs(size, side, density, wide, monkeypatch):
+    monkeypatch.setattr("lth_utils.training.taps.WIDE", wide)
     draws = torch.Generator().manual_seed(0)
     weight = torch.randn(20, 70, side, side, generator=draws, dtype=torch.float64)
     weight *= torch.rand(weight.shape, generator=draws) < density
