@@ -53,7 +53,7 @@ def engine(device: torch.device, network: str) -> str:
         lenet = check_network(network).base.startswith("lenet")
         return "autograd, mlp, stack" if lenet else way_for(network, device)
     version = sparse.numba_version()
-    fast = f", pixels, sparse (numba {version})" if version else ""
+    fast = f", pixels, sparse, lanes (numba {version})" if version else ""
     return "autograd, mlp" + fast
 
 

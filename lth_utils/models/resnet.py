@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from lth_utils.models.layers import CLASSES, conv, initialize, linear
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Two convolutions beside a shortcut, which is 1 x 1 where widths differ."""
 
     def __init__(self, channels: int, width: int) -> None:
@@ -50,7 +50,7 @@ class ResNet20(nn.Module):
         self.conv1 = conv(3, 16)
         self.norm1 = nn.BatchNorm2d(16)
         widths = [16] * 4 + [32] * 3 + [64] * 3
-        self.blocks = nn.Sequential(*(_Block(*pair) for pair in pairwise(widths)))
+        self.blocks = nn.Sequential(*(Block(*pair) for pair in pairwise(widths)))
         self.output = linear(64, CLASSES)
         initialize(self, seed)
 

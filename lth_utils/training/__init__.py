@@ -8,7 +8,9 @@ LeNet: `mlp.py`, `pixels.py` with its loops, and `sparse.py` with its own
 `compiled.py`; what they sum stays in registers by `vectors.py`, which `rows.py`
 explains to the compiler. Many networks together, on a GPU: `replicas.py` chooses
 between `stack.py`, for LeNets, and `as_one.py` (its layers in `wide.py`) or
-`streams.py`, for convolutions; `graphs.py` records a step.
+`streams.py`, for convolutions; `graphs.py` records a step. Sparse convolutional
+networks on the CPU: `lanes.py`, its layers in `conv_graph.py` and
+`conv_layers.py`, its signals in `planes.py`, its weights in `taps.py`.
 """
 
 import lazy_loader

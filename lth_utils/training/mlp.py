@@ -5,20 +5,20 @@ in one flat buffer, their gradients in another, each product is written where
 it belongs, and the optimizer sees a single parameter.
 """
 
-from collections.abc import Container, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules import module as registry
 
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
-from lth_utils.masked_modules import Keeper, MaskedLinear
+from lth_utils.masked_modules import MaskedLinear
 from lth_utils.models import LeNet
 from lth_utils.training.engines import Descent
 from lth_utils.training.measuring import measured
+from lth_utils.training.plain import mask_of as mask_of
+from lth_utils.training.plain import ordinary_parameters, plain
 from lth_utils.training.recipes import Recipe
 
 # The files whose forward passes the fast engines compute.
@@ -51,48 +51,6 @@ def linear_layers(net: nn.Module) -> list[nn.Linear] | None:
     return layers
 
 
-def plain(part: nn.Module, homes: Container[str]) -> bool:
-    """Whether a module does what its class says, unheard and unchanged.
-
-    Args:
-        part: The module.
-        homes: Where its class's forward pass may have been written.
-    """
-    heard = any(
-        getattr(part, f"_{way}_{kind}") or getattr(registry, f"_global_{way}_{kind}")
-        for way in ("forward", "backward")
-        for kind in ("hooks", "pre_hooks")
-    )
-    home = getattr(type(part).forward, "__globals__", {}).get("__name__")
-    changed = home not in homes or "forward" in vars(part)
-    return not heard and not changed and part._compiled_call_impl is None
-
-
-def ordinary_parameters(parameters: Sequence[nn.Parameter]) -> bool:
-    """Whether parameters are alike, free, unheard, and each in a place of its own."""
-    first = parameters[0]
-    alike = first.dtype in (torch.float32, torch.float64) and all(
-        type(p) is nn.Parameter
-        and (p.dtype, p.device) == (first.dtype, first.device)
-        and p.requires_grad
-        and p.layout == torch.strided
-        and p.is_contiguous()
-        and not _heard(p)
-        for p in parameters
-    )
-    if not alike:
-        return False
-    spans = sorted((p.data_ptr(), p.data_ptr() + p.nbytes) for p in parameters)
-    return all(end <= start for (_, end), (start, _) in pairwise(spans))
-
-
-def _heard(parameter: nn.Parameter) -> bool:
-    """Whether a hook other than a mask's keeper is on a parameter."""
-    hooks = (parameter._backward_hooks, parameter._post_accumulate_grad_hooks)
-    each = (hook for some in hooks for hook in (some or {}).values())
-    return any(not isinstance(hook, Keeper) for hook in each)
-
-
 def _fits(layer: nn.Linear) -> bool:
     """Whether a layer's mask and bias have the shapes that its weight asks for."""
     weight = layer.weight
@@ -101,14 +59,6 @@ def _fits(layer: nn.Linear) -> bool:
         and layer.bias.shape == weight.shape[:1]
         and mask_of(layer).shape == weight.shape
     )
-
-
-def mask_of(layer: nn.Linear) -> Tensor:
-    """Return a layer's mask (out, in) as booleans; all True if it has none."""
-    if isinstance(layer, MaskedLinear):
-        mask: Tensor = layer.mask
-        return mask != 0
-    return torch.ones_like(layer.weight, dtype=torch.bool)
 
 
 class MLP:

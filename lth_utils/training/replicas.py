@@ -23,7 +23,8 @@ from lth_utils.errors import LotteryError, choose
 from lth_utils.masked_modules import MaskedConv2d, MaskedLinear
 from lth_utils.models import VGG19, Conv2, Conv4, Conv6, ResNet20
 from lth_utils.training.as_one import Grouped, Mapped
-from lth_utils.training.mlp import linear_layers, ordinary_parameters, plain
+from lth_utils.training.mlp import linear_layers
+from lth_utils.training.plain import ordinary_parameters, plain
 from lth_utils.training.probe import check_match
 from lth_utils.training.recipes import Recipe
 from lth_utils.training.stack import Stack
