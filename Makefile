@@ -68,7 +68,7 @@ grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades.csv
 	@$(PY) book/assignments.py grade "$(FROM)"
 
 record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
-	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record
+	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record$(if $(AGAIN), --again)
 
 bench: $(READY) ## measure speed; RECORD=1 writes results/bench (half an hour)
 	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)

@@ -119,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also write results/EXPERIMENT/PROFILE (every arm)",
     )
+    run.add_argument(
+        "--again",
+        action="store_true",
+        help="with --record: beside the first record, as PROFILE-again",
+    )
     run.set_defaults(do=commands.run)
     show = verbs.add_parser(
         "show",

@@ -43,6 +43,11 @@ def run(words: argparse.Namespace) -> None:
             "A record holds every arm of the profile: expected --record without"
             " --arms; leave it out."
         )
+    if words.again and not words.record:
+        raise LotteryError(
+            "--again says where a record goes: expected it with --record; add that,"
+            " or leave it out."
+        )
     if words.workers is not None and words.workers < 1:
         raise LotteryError(
             f"The number of workers is {words.workers}: expected at least 1; leave"
@@ -52,7 +57,13 @@ def run(words: argparse.Namespace) -> None:
     from lth_utils.experiments.recording import record
 
     if words.record:  # before the table, whose reader may leave
-        place = record(words.name, words.profile, words.workers, seeds=words.seeds)
+        place = record(
+            words.name,
+            words.profile,
+            words.workers,
+            seeds=words.seeds,
+            again=words.again,
+        )
         print(f"Recorded in {place}", file=sys.stderr)
     _print(chosen.name, runs.run(chosen, workers=words.workers), words.csv)
 

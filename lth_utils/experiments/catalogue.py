@@ -105,7 +105,6 @@ _FASHION = replace(
     _LENET_LAPTOP,
     name="lenet-fashion",
     data="fashion-mnist",
-    seeds=(0, 1, 2),
     rounds=18,
     arms=("dense", "ticket", "reinit", "random"),
     control_rounds=(3, 7, 11, 15, 18),
@@ -117,7 +116,6 @@ _FASHION = replace(
 _CHAIN_LAPTOP = replace(
     _LENET_LAPTOP,
     recipe=Recipe(lr=1.2e-3, iterations=2000, evaluate_every=100),
-    seeds=(0, 1, 2),
     rounds=16,
     arms=("dense", "ticket"),
     curve_rounds=(),

@@ -33,6 +33,7 @@ def record(
     workers: int | None = None,
     folder: str | Path | None = None,
     seeds: int | None = None,
+    again: bool = False,
 ) -> Path:
     """Run an experiment and record it, with how it was made.
 
@@ -42,6 +43,8 @@ def record(
         workers: One-thread processes; None takes every core.
         folder: Where records lie; None is the checkout's `results/`.
         seeds: How many seeds, from 0; None keeps the profile's.
+        again: Record it beside the first record, as `PROFILE-again`: the same
+            plan with another engine.
 
     Returns:
         The record's folder.
@@ -54,15 +57,17 @@ def record(
     from lth_utils.experiments.runs import run
 
     chosen = experiment(name, profile, seeds)
-    place = _place(chosen, folder)
+    place = _place(chosen, folder, again)
     check_folder(place, _RECORD)
     _check_seeds(place, len(chosen.parts[0].seeds))
     command = (
         f"lth run {name} --profile {profile}"
         + (f" --seeds {seeds}" if seeds else "")
         + " --record"
+        + (" --again" if again else "")
     )
-    return write_record(chosen, run(chosen, workers=workers), command, folder)
+    table = run(chosen, workers=workers)
+    return write_record(chosen, table, command, folder, again)
 
 
 def write_record(
@@ -70,6 +75,7 @@ def write_record(
     table: pd.DataFrame,
     command: str,
     folder: str | Path | None = None,
+    again: bool = False,
 ) -> Path:
     """Record a finished experiment, with how it was made.
 
@@ -78,6 +84,7 @@ def write_record(
         table: What `run` returned for it.
         command: What made it.
         folder: Where records lie; None is the checkout's `results/`.
+        again: As in `record`.
 
     Returns:
         The record's folder.
@@ -104,7 +111,7 @@ def write_record(
             file: hashlib.sha256(content).hexdigest() for file, content in files.items()
         },
     }
-    place = _place(plan, folder)
+    place = _place(plan, folder, again)
     with atomic_folder(place, _RECORD) as temporary:
         for file, content in files.items():
             (temporary / file).write_bytes(content)
@@ -112,8 +119,9 @@ def write_record(
     return place
 
 
-def _place(plan: Plan, folder: str | Path | None) -> Path:
-    return Path(folder or records.results_folder()) / plan.name / plan.profile
+def _place(plan: Plan, folder: str | Path | None, again: bool) -> Path:
+    name = plan.profile + (records.AGAIN if again else "")
+    return Path(folder or records.results_folder()) / plan.name / name
 
 
 def _check_seeds(place: Path, seeds: int) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TABLE = "table.csv.gz"
 TICKETS = "tickets.npz"
 PROVENANCE = "provenance.json"
+AGAIN = "-again"  # behind the profile of a second record, beside the first
 
 
 def results_folder() -> Path:
@@ -54,7 +55,8 @@ def recorded(name: str, profile: str = "laptop") -> pd.DataFrame:
 
     Args:
         name: An experiment's word.
-        profile: The size that was recorded.
+        profile: The size that was recorded; "laptop-again" is another run of
+            the same plan, with another engine.
 
     Returns:
         The tidy table of `run`, thinned to the rows at early stop and at the
@@ -141,9 +143,12 @@ def _read(name: str, profile: str, file: str) -> tuple[dict[str, Any], bytes]:
         LotteryError: If there is none, or it is not what the page says.
     """
     choose("experiment", name, EXPERIMENTS)
-    choose(f"profile of {name}", profile, EXPERIMENTS[name])
+    size = str(profile).removesuffix(AGAIN)
+    choose(f"profile of {name}", size, EXPERIMENTS[name])
     folder = results_folder() / name / profile
-    remedy = f"lth run {name} --profile {profile} --record"
+    remedy = f"lth run {name} --profile {size} --record"
+    if size != profile:
+        remedy += " --again"
     if not is_recorded(name, profile):
         raise LotteryError(
             f"{name} has no recorded run of profile {profile!r}: expected the folder"

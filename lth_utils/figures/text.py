@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lth_utils.experiments.catalogue import EXPERIMENTS
 from lth_utils.experiments.plans import Plan
-from lth_utils.experiments.records import is_recorded
+from lth_utils.experiments.records import AGAIN, is_recorded
 from lth_utils.experiments.tables import summary
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def experiments_text() -> str:
                 f"{name:<18} {profile:<8} {'several' if others else network:<13}"
                 f" {plan.data:<18} {_size(plan)}"
                 + ("; recorded" if is_recorded(name, profile) else "")
+                + (" twice" if is_recorded(name, profile + AGAIN) else "")
             )
     return "\n".join(lines)
 

@@ -18,7 +18,6 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 from lth_utils.files.places import cache_folder
 
-
 _LINE = 64  # bytes that a processor's cache moves at once
 
 

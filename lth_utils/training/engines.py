@@ -15,26 +15,34 @@ from torch.nn import functional as F
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
+from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
 from lth_utils.masked_modules import MaskedModule
 from lth_utils.masking import unmasked
 from lth_utils.masks import weights_and_masks
-from lth_utils.training.probe import own_modes
+from lth_utils.training.measuring import LOW, exact, measured
+from lth_utils.training.probe import dtype_of, own_modes
 from lth_utils.training.recipes import Recipe
-
-_LOW = (torch.float16, torch.bfloat16)
 
 
 class Engine(Protocol):
     """What `train` asks of an engine."""
 
-    def step(self, x: Tensor, y: Tensor) -> None:
-        """Take one optimizer step on a scaled batch (N, C, H, W), labels (N,)."""
+    def steps(self, order: Tensor) -> None:
+        """Take an optimizer step for each row of train images' numbers.
 
-    def scores(self, x: Tensor) -> Tensor:
-        """Return the class scores (N, classes) of a scaled batch."""
+        Args:
+            order: int64 (steps, batch_size).
+        """
+
+    def measure(self, sample: Split) -> tuple[float, float]:
+        """Return the mean loss in nats and the accuracy, a fraction."""
 
     def write(self) -> None:
         """Bring the network's parameters up to date."""
+
+    def read(self) -> None:
+        """Take the network's parameters over: `write` the other way."""
 
 
 class Autograd:
@@ -46,10 +54,12 @@ class Autograd:
     Args:
         net: The network, trained in place.
         recipe: Its optimizer.
+        data: What it is trained on.
     """
 
-    def __init__(self, net: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, net: nn.Module, recipe: Recipe, data: Dataset) -> None:
         self.net = net if net.training else net.train()
+        self.data, self.dtype = data, dtype_of(net)
         self.masked = [m for m in net.modules() if isinstance(m, MaskedModule)]
         self.layout = self.swift = torch.contiguous_format
         on_cpu = next(net.parameters()).device.type == "cpu"
@@ -65,9 +75,13 @@ class Autograd:
         ]
         self.descent = Descent(net.parameters(), recipe)
 
-    def step(self, x: Tensor, y: Tensor) -> None:
-        """Take one optimizer step."""
+    def steps(self, order: Tensor) -> None:
+        """Take an optimizer step for each row of images' numbers."""
         self._lay_out(self.swift)
+        for index in order:
+            self._step(*self.data.batch(index, self.dtype))
+
+    def _step(self, x: Tensor, y: Tensor) -> None:
         self.net.zero_grad(set_to_none=True)
         with unmasked(self.masked):
             F.cross_entropy(exact(self.net(x)), y).backward()
@@ -77,33 +91,25 @@ class Autograd:
             torch._foreach_mul_(gradients, masks)
         self.descent.step()
 
-    def scores(self, x: Tensor) -> Tensor:
-        """Return the class scores; BatchNorm uses its running statistics."""
+    def measure(self, sample: Split) -> tuple[float, float]:
+        """Return loss and accuracy; BatchNorm uses its running statistics."""
         with own_modes(self.net), unmasked(self.masked):
             self.net.eval()
-            scores: Tensor = self.net(x)
-        return scores
+            (found,) = measured(self.net, self.data, self.dtype, sample)
+        return found
 
     def write(self) -> None:
         """Lay the parameters out row by row, as they were found."""
         self._lay_out(torch.contiguous_format)
 
+    def read(self) -> None:
+        """Lay the parameters out for speed; they are the network's own."""
+        self._lay_out(self.swift)
+
     def _lay_out(self, layout: torch.memory_format) -> None:
         if layout != self.layout:
             self.net.to(memory_format=layout)
             self.layout = layout
-
-
-def exact(tensor: Tensor) -> Tensor:
-    """Return a tensor in which sums and squares are exact enough.
-
-    float16 and bfloat16 become float32, in which a mean of squared gradients
-    does not vanish, and complex numbers their two parts; others are returned
-    themselves.
-    """
-    if tensor.is_complex():
-        return torch.view_as_real(tensor.resolve_conj())
-    return tensor.float() if tensor.dtype in _LOW else tensor
 
 
 class Descent:
@@ -129,7 +135,7 @@ class Descent:
             )
             for p in parameters
         ]
-        self.inexact = any(p.is_complex() or p.dtype in _LOW for p, *_ in self.state)
+        self.inexact = any(p.is_complex() or p.dtype in LOW for p, *_ in self.state)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -170,5 +176,5 @@ class Descent:
             )
         if self.inexact:
             for parameter, value in zip(parameters, values, strict=True):
-                if parameter.dtype in _LOW:
+                if parameter.dtype in LOW:
                     parameter.copy_(value)

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError, choose
 from lth_utils.masking import obey
 from lth_utils.masks import State
-from lth_utils.training.engines import exact
+from lth_utils.training.measuring import measured, sample_of
 from lth_utils.training.probe import (
     check_match,
     check_whole,
@@ -25,10 +25,8 @@ from lth_utils.training.probe import (
 from lth_utils.training.recipes import Recipe
 from lth_utils.words import SPLITS
 
-TRAIN_SAMPLE = 5000  # training images evaluated; all of them cost more than training
-EVALUATION_BATCH = 250  # its activations fit a core's cache; a GPU takes 4 times that
-
-Scores = Callable[[Tensor], Tensor]
+# Returns each replica's loss and accuracy; an engine has one.
+Measure = Callable[[Split], list[tuple[float, float]]]
 
 
 class Point(NamedTuple):
@@ -80,11 +78,7 @@ class Training:
 
 
 def evaluations(
-    scores: Scores,
-    data: Dataset,
-    dtype: torch.dtype,
-    iteration: int,
-    recipe: Recipe,
+    measure: Measure, data: Dataset, iteration: int, recipe: Recipe
 ) -> list[list[Point]]:
     """Return each replica's points at an iteration; an engine has one.
 
@@ -92,9 +86,8 @@ def evaluations(
         LotteryError: If a loss is no finite number.
     """
     found = [
-        [Point(iteration, split, *measured) for measured in replicas]
+        [Point(iteration, split, *each) for each in measure(sample_of(data, split))]
         for split in SPLITS
-        for replicas in [_measure(scores, data, dtype, split)]
     ]
     if not all(math.isfinite(point.loss) for points in found for point in points):
         raise LotteryError(
@@ -123,41 +116,5 @@ def evaluate(net: nn.Module, data: Dataset, split: str = "test") -> tuple[float,
         data = placed(data, place)
         check_match(net, data)
         net.eval()
-        (measured,) = _measure(net, data, dtype_of(net), split)
-    return measured
-
-
-@torch.no_grad()
-def _measure(
-    scores: Scores, data: Dataset, dtype: torch.dtype, split: str
-) -> list[tuple[float, float]]:
-    """Return mean loss and accuracy of what maps a scaled batch to scores.
-
-    Scores are (N, classes), or (replicas, N, classes): one pair a replica.
-    """
-    sample = _sample(data, split)
-    loss, right = torch.zeros((2, 1), dtype=torch.float64, device=data.device)
-    size = EVALUATION_BATCH if data.device.type == "cpu" else 4 * EVALUATION_BATCH
-    for x, y in zip(sample.images.split(size), sample.labels.split(size), strict=True):
-        outputs = scores(data.scale(x, dtype))
-        outputs = exact(outputs.view(-1, *outputs.shape[-2:]))
-        chances = outputs.log_softmax(2)
-        labels = y.expand(len(outputs), -1)[..., None]
-        loss = loss - chances.gather(2, labels).sum((1, 2), dtype=torch.float64)
-        right = right + (outputs.argmax(2) == y).sum(1)
-    images = len(sample.labels)
-    return [
-        (a / images, b / images)
-        for a, b in zip(loss.tolist(), right.tolist(), strict=True)
-    ]
-
-
-def _sample(data: Dataset, split: str) -> Split:
-    """Return a split, thinned evenly to 5,000 images if it is the train split."""
-    chosen: Split = getattr(data, choose("split", split, SPLITS))
-    if split != "train" or len(chosen.labels) <= TRAIN_SAMPLE:
-        return chosen
-    last = len(chosen.labels) - 1
-    index = torch.linspace(0, last, TRAIN_SAMPLE, dtype=torch.float64).long()
-    index = index.to(chosen.labels.device)
-    return Split(*(tensor.index_select(0, index) for tensor in chosen))
+        (found,) = measured(net, data, dtype_of(net), sample_of(data, split))
+    return found

@@ -5,12 +5,14 @@ where the validation loss was least (paper, section 2).
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
 import torch
 from torch import nn
 
 from lth_utils.arguments import whole
 from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
 from lth_utils.devices import device_of
 from lth_utils.errors import LotteryError
 from lth_utils.masking import obey, snapshot
@@ -23,7 +25,6 @@ from lth_utils.training.order import batches, epochs
 from lth_utils.training.probe import (
     check_match,
     check_trainable,
-    dtype_of,
     ordinary,
     own_modes,
     placed,
@@ -89,22 +90,24 @@ def _train(
     keep_at: int | None,
 ) -> Training:
     """Train a network that fits the data set, where both are."""
-    dtype, place = dtype_of(net), data.device
     obey(net)
     kept = snapshot(net) if keep_at == 0 else {}
-    engine = engine_for(net, recipe)
+    engine = engine_for(net, recipe, data)
     curve: list[Point] = []
-    order = batches(len(data.train.labels), recipe, *key)
-    for iteration, batch in enumerate(order, start=1):
-        index = batch.to(place)
-        images = data.train.images.index_select(0, index)  # 10 times as fast as [index]
-        labels = data.train.labels.index_select(0, index)
-        engine.step(data.scale(images, dtype), labels)
+
+    def measure(sample: Split) -> list[tuple[float, float]]:
+        return [engine.measure(sample)]
+
+    order, done = batches(len(data.train.labels), recipe, *key), 0
+    for iteration in _stops(recipe, keep_at):
+        rows = torch.stack(list(islice(order, iteration - done)))
+        engine.steps(rows.to(data.device))
+        done = iteration
         if iteration == keep_at:
             engine.write()
             kept = snapshot(net)
         if _evaluated(recipe, iteration):
-            (points,) = evaluations(engine.scores, data, dtype, iteration, recipe)
+            (points,) = evaluations(measure, data, iteration, recipe)
             curve += points
     engine.write()
     return Training(curve, kept)
@@ -152,7 +155,7 @@ def _train_together(
     stack: Stack, data: Dataset, recipe: Recipe, keys: Sequence[tuple[int, int]]
 ) -> list[Training]:
     """Train a stack on its data set."""
-    dtype, place = stack.parameter.dtype, data.device
+    place = data.device
     images, size = len(data.train.labels), recipe.batch_size
     steps = recipe.steps_per_epoch(images)
     orders = [epochs(images, seed, round) for seed, round in keys]
@@ -163,7 +166,7 @@ def _train_together(
             order = torch.stack([next(each) for each in orders]).to(place)
         stack.step(order[:, position * size : (position + 1) * size])
         if _evaluated(recipe, iteration):
-            found = evaluations(stack.scores, data, dtype, iteration, recipe)
+            found = evaluations(stack.measure, data, iteration, recipe)
             for curve, points in zip(curves, found, strict=True):
                 curve += points
     stack.write()
@@ -174,15 +177,21 @@ def _evaluated(recipe: Recipe, iteration: int) -> bool:
     return iteration % recipe.evaluate_every == 0 or iteration == recipe.iterations
 
 
-def engine_for(net: nn.Module, recipe: Recipe) -> Engine:
+def _stops(recipe: Recipe, keep_at: int | None) -> list[int]:
+    """Return the iterations after which something is looked at."""
+    every = range(recipe.evaluate_every, recipe.iterations, recipe.evaluate_every)
+    return sorted({*every, recipe.iterations, keep_at or recipe.iterations})
+
+
+def engine_for(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine:
     """Return the fastest engine for `net`, where it is now."""
     layers = linear_layers(net)
     if layers is None:
-        return Autograd(net, recipe)
+        return Autograd(net, recipe, data)
     masks = [mask_of(layer) for layer in layers]
     alive = sum(int(mask.sum()) for mask in masks)
     density = alive / sum(mask.numel() for mask in masks)
     on_cpu = layers[0].weight.device.type == "cpu"
     if on_cpu and density < sparse.CROSSOVER and sparse.numba_version():
-        return sparse.Sparse(layers, recipe)
-    return MLP(layers, recipe)
+        return sparse.Sparse(layers, recipe, data)
+    return MLP(layers, recipe, data)

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules import module as registry
 
+from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
 from lth_utils.masked_modules import Keeper, MaskedLinear
 from lth_utils.models import LeNet
 from lth_utils.training.engines import Descent
+from lth_utils.training.measuring import measured
 from lth_utils.training.recipes import Recipe
 
 # The files whose forward passes the fast engines compute.
@@ -108,10 +111,11 @@ class MLP:
     Args:
         layers: What `linear_layers` returned; changed by `write` alone.
         recipe: The optimizer.
+        data: What it is trained on.
     """
 
-    def __init__(self, layers: list[nn.Linear], recipe: Recipe) -> None:
-        self.layers = layers
+    def __init__(self, layers: list[nn.Linear], recipe: Recipe, data: Dataset) -> None:
+        self.layers, self.data = layers, data
         tensors = [t.detach() for la in layers for t in (la.weight, la.bias)]
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         self.parameter = nn.Parameter(flat)
@@ -130,8 +134,12 @@ class MLP:
         self.mask = None if bool(mask.all()) else mask
 
     @torch.no_grad()
-    def step(self, x: Tensor, y: Tensor) -> None:
-        """Take one optimizer step."""
+    def steps(self, order: Tensor) -> None:
+        """Take an optimizer step for each row of images' numbers."""
+        for index in order:
+            self._step(*self.data.batch(index, self.parameter.dtype))
+
+    def _step(self, x: Tensor, y: Tensor) -> None:
         signals = self._forward(x)
         delta = signals.pop().softmax(1)
         delta[torch.arange(len(y), device=y.device), y] -= 1
@@ -158,9 +166,13 @@ class MLP:
             signals.append(F.linear(signals[-1], weight, bias))
         return signals
 
-    @torch.no_grad()
-    def scores(self, x: Tensor) -> Tensor:
-        """Return the class scores (N, classes)."""
+    def measure(self, sample: Split) -> tuple[float, float]:
+        """Return the mean loss and the accuracy."""
+        dtype = self.parameter.dtype
+        (found,) = measured(self._scores, self.data, dtype, sample)
+        return found
+
+    def _scores(self, x: Tensor) -> Tensor:
         return self._forward(x)[-1]
 
     @torch.no_grad()
@@ -169,3 +181,10 @@ class MLP:
         for layer, (weight, bias) in zip(self.layers, self.values, strict=True):
             layer.weight.copy_(weight)
             layer.bias.copy_(bias)
+
+    @torch.no_grad()
+    def read(self) -> None:
+        """Copy the layers' values."""
+        for layer, (weight, bias) in zip(self.layers, self.values, strict=True):
+            weight.copy_(layer.weight)
+            bias.copy_(layer.bias)

@@ -16,7 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
+from lth_utils.training.measuring import measured
 from lth_utils.training.mlp import mask_of
 from lth_utils.training.recipes import Recipe
 
@@ -72,11 +75,13 @@ class Sparse:
     Args:
         layers: What `mlp.linear_layers` returned; changed by `write` alone.
         recipe: The optimizer: Adam, or SGD with momentum and weight decay.
+        data: What it is trained on.
     """
 
-    def __init__(self, layers: list[nn.Linear], recipe: Recipe) -> None:
+    def __init__(self, layers: list[nn.Linear], recipe: Recipe, data: Dataset) -> None:
+        self.data = data
         self.kernels = import_module("lth_utils.training.kernels")
-        self.targets, self.recipe, self.steps = layers, recipe, 0
+        self.targets, self.recipe, self.taken = layers, recipe, 0
         self.layers = [_Layer(mask_of(layer).numpy()) for layer in layers]
         weights = [
             target.weight.detach().numpy()[layer.where]
@@ -94,8 +99,12 @@ class Sparse:
         self.constants = np.array([1 - 0.9, 0.999, 1 - 0.999, 1e-8], self.theta.dtype)
         self.signals: dict[int, list[Array]] = {}
 
-    def step(self, x: Tensor, y: Tensor) -> None:
-        """Take one optimizer step."""
+    def steps(self, order: Tensor) -> None:
+        """Take an optimizer step for each row of images' numbers."""
+        for index in order:
+            self._step(*self.data.batch(index, self.targets[0].weight.dtype))
+
+    def _step(self, x: Tensor, y: Tensor) -> None:
         signals = self._forward(x)
         delta = signals[-1]
         if not self.kernels.blame(delta, y.numpy(), self.scalar(1 / len(y))):
@@ -166,19 +175,24 @@ class Sparse:
 
     def _descend(self) -> None:
         """Move the parameters, as torch's fused optimizers do."""
-        self.steps += 1
+        self.taken += 1
         recipe, scalar = self.recipe, self.scalar
         if recipe.optimizer == "adam":
-            step = recipe.lr / (1 - 0.9**self.steps)
-            root = 1 / math.sqrt(1 - 0.999**self.steps)
+            step = recipe.lr / (1 - 0.9**self.taken)
+            root = 1 / math.sqrt(1 - 0.999**self.taken)
             moments = (self.mean, self.square, scalar(step), scalar(root))
             self.kernels.adam(self.theta, self.gradient, *moments, self.constants)
         else:
             rates = (recipe.lr, recipe.momentum, recipe.weight_decay)
             self.kernels.sgd(self.theta, self.gradient, self.mean, *map(scalar, rates))
 
-    def scores(self, x: Tensor) -> Tensor:
-        """Return the class scores (N, classes)."""
+    def measure(self, sample: Split) -> tuple[float, float]:
+        """Return the mean loss and the accuracy."""
+        dtype = self.targets[0].weight.dtype
+        (found,) = measured(self._scores, self.data, dtype, sample)
+        return found
+
+    def _scores(self, x: Tensor) -> Tensor:
         tiles = torch.from_numpy(self._forward(x)[-1])
         return tiles.transpose(1, 2).reshape(-1, tiles.shape[1])[: len(x)].clone()
 
@@ -190,6 +204,14 @@ class Sparse:
         ):
             target.weight.detach().numpy()[layer.where] = values
             target.bias.copy_(torch.from_numpy(bias))
+
+    def read(self) -> None:
+        """Copy the layers' values."""
+        for target, layer, values, bias in zip(
+            self.targets, self.layers, self.values, self.biases, strict=True
+        ):
+            values[:] = target.weight.detach().numpy()[layer.where]
+            bias[:] = target.bias.detach().numpy()
 
 
 def _halves(parts: list[Array]) -> tuple[list[Array], list[Array]]:

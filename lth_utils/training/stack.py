@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
 from lth_utils.training.engines import Descent
+from lth_utils.training.measuring import measured
 from lth_utils.training.mlp import linear_layers, mask_of
 from lth_utils.training.probe import check_match
 from lth_utils.training.recipes import Recipe
@@ -145,8 +147,11 @@ class Stack:
         for value in moments:
             value.zero_()  # and the count of steps
 
-    @torch.no_grad()
-    def scores(self, x: Tensor) -> Tensor:
+    def measure(self, sample: Split) -> list[tuple[float, float]]:
+        """Return every replica's mean loss and accuracy."""
+        return measured(self._scores, self.data, self.parameter.dtype, sample)
+
+    def _scores(self, x: Tensor) -> Tensor:
         """Return every replica's class scores (R, N, classes) of one batch."""
         flat = x.flatten(1)
         return self._forward(flat.expand(len(self.layers), *flat.shape))[-1]

@@ -15,8 +15,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.datamodel import models, register_default
-from numba.extending import intrinsic
+from numba.extending import intrinsic, models, register_model
 from numba.np import arrayobj
 
 _VECTOR = 16  # lanes
@@ -25,6 +24,9 @@ _INDEX = ir.IntType(32)
 _FLAGS = ("reassoc", "contract", "nsz")
 
 Values = list[Any]  # LLVM's, a vector each
+_Code = tuple[
+    Any, ...
+]  # what writes code is given: context, builder, signature, values
 
 
 class Row(types.Type):
@@ -35,7 +37,7 @@ class Row(types.Type):
         super().__init__(name=f"Row({element}, {lanes})")
 
 
-@register_default(Row)
+@register_model(Row)
 class _Model(models.PrimitiveModel):
     """A row as LLVM sees it: a structure of vectors."""
 
@@ -73,22 +75,38 @@ def _spread(builder: Any, number: Any) -> Any:
     return _shuffle(builder, first, empty, [0] * _VECTOR)
 
 
-def _read(context: Any, builder: Any, array: Any, place: Any, kind: Any) -> list[Any]:
-    """Return pointers to the vectors of `kind` = (vector type, count) at a place."""
-    vector, count = kind
-    pointer = arrayobj.make_array(array[0])(context, builder, array[1]).data
-    start = builder.gep(pointer, [place], inbounds=True)
-    start = builder.bitcast(start, vector.as_pointer())
-    return [builder.gep(start, [ir.Constant(_INDEX, k)]) for k in range(count)]
+def _places(code: _Code, number: int, kind: Any, count: int) -> Values:
+    """Return where vectors lie in an array, argument `number`, from an index on."""
+    context, builder, signature, values = code
+    array = arrayobj.make_array(signature.args[number])
+    first = array(context, builder, values[number]).data
+    first = builder.gep(first, [values[number + 1]], inbounds=True)
+    first = builder.bitcast(first, kind.as_pointer())
+    return [builder.gep(first, [ir.Constant(_INDEX, k)]) for k in range(count)]
 
 
-def _fused(builder: Any, one: Any, other: Any, added: Any) -> Any:
-    """Return one * other + added, as one operation."""
-    kind = one.type
-    name = f"llvm.fma.v{_VECTOR}{'f32' if kind.element == ir.FloatType() else 'f64'}"
-    signature = ir.FunctionType(kind, [kind] * 3)
-    function = cgutils.get_or_insert_function(builder.module, signature, name)
-    return builder.call(function, [one, other, added])
+def _loaded(code: _Code, number: int, row: Row) -> Values:
+    """Return the vectors of a row that lies in memory, as `_places` finds it."""
+    builder, count, vector = code[1], row.lanes // _VECTOR, _vector(row)
+    if code[2].args[number].dtype == types.uint8:
+        octets = ir.VectorType(ir.IntType(8), _VECTOR)
+        places = _places(code, number, octets, count)
+        return [builder.uitofp(builder.load(p, align=1), vector) for p in places]
+    size = row.element.bitwidth // 8
+    places = _places(code, number, vector, count)
+    return [builder.load(place, align=size) for place in places]
+
+
+def _call(builder: Any, name: str, *vectors: Any) -> Any:
+    """Return what LLVM's function of some vectors gives."""
+    kind = vectors[0].type
+    size = "f32" if kind.element == ir.FloatType() else "f64"
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(kind, [kind] * len(vectors)),
+        f"llvm.{name}.v{_VECTOR}{size}",
+    )
+    return builder.call(function, vectors)
 
 
 def _sum(builder: Any, vectors: Values) -> Any:
@@ -107,194 +125,161 @@ def _sum(builder: Any, vectors: Values) -> Any:
 def load(typing: Any, a: Any, i: Any, lanes: Any) -> Any:
     """Return a[i : i + lanes]."""
     row = Row(a.dtype, lanes.literal_value)
-
-    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
-        kind, size = (_vector(row), row.lanes // _VECTOR), row.element.bitwidth // 8
-        array = (signature.args[0], values[0])
-        places = _read(context, builder, array, values[1], kind)
-        return _pack(builder, [builder.load(place, align=size) for place in places])
-
-    return row(a, types.intp, lanes), code
+    return row(a, types.intp, lanes), lambda *code: _pack(
+        code[1], _loaded(code, 0, row)
+    )
 
 
 @intrinsic(prefer_literal=True)
 def load_bytes(typing: Any, a: Any, i: Any, like: Any, lanes: Any) -> Any:
     """Return a[i : i + lanes] of bytes, as numbers of the type of array `like`."""
     row = Row(like.dtype, lanes.literal_value)
-
-    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
-        kind = (ir.VectorType(ir.IntType(8), _VECTOR), row.lanes // _VECTOR)
-        array = (signature.args[0], values[0])
-        places = _read(context, builder, array, values[1], kind)
-        loaded = [builder.load(place, align=1) for place in places]
-        return _pack(builder, [builder.uitofp(each, _vector(row)) for each in loaded])
-
-    return row(a, types.intp, like, lanes), code
+    return row(a, types.intp, like, lanes), lambda *code: _pack(
+        code[1], _loaded(code, 0, row)
+    )
 
 
 @intrinsic
 def store(typing: Any, a: Any, i: Any, r: Any) -> Any:
     """Set a[i : i + lanes] to r."""
 
-    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
-        kind, size = (_vector(r), r.lanes // _VECTOR), r.element.bitwidth // 8
-        array = (signature.args[0], values[0])
-        places = _read(context, builder, array, values[1], kind)
-        for place, vector in zip(places, _unpack(builder, values[2]), strict=True):
+    def write(*code: Any) -> Any:
+        context, builder, _, values = code
+        vectors, size = _unpack(builder, values[2]), r.element.bitwidth // 8
+        places = _places(code, 0, _vector(r), len(vectors))
+        for place, vector in zip(places, vectors, strict=True):
             builder.store(vector, place, align=size)
         return context.get_dummy_value()
 
-    return types.void(a, types.intp, r), code
+    return types.void(a, types.intp, r), write
 
 
 @intrinsic(prefer_literal=True)
 def splat(typing: Any, x: Any, lanes: Any) -> Any:
     """Return a row whose lanes all hold the floating number x."""
-    row = Row(types.unliteral(x), lanes.literal_value)
+    number = types.unliteral(x)
+    row = Row(number, lanes.literal_value)
 
-    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
+    def spread(context: Any, builder: Any, signature: Any, values: Values) -> Any:
         return _pack(builder, [_spread(builder, values[0])] * (row.lanes // _VECTOR))
 
-    return row(types.unliteral(x), lanes), code
+    return row(number, lanes), spread
 
 
 # --- lane by lane -------------------------------------------------------------------
 
 
-def _lanewise(lane: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what types and writes a function of rows, from that of vectors."""
+def _each(lane: Callable[..., Any], *rows: Any) -> Any:
+    """Return the type and the code of a function of rows, from that of vectors."""
 
-    def typed(typing: Any, *rows: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
-            columns = zip(*(_unpack(builder, value) for value in values), strict=True)
-            return _pack(builder, [lane(builder, *column) for column in columns])
+    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
+        columns = zip(*(_unpack(builder, value) for value in values), strict=True)
+        return _pack(builder, [lane(builder, *column) for column in columns])
 
-        return rows[0](*rows), code
-
-    return typed
-
-
-_ADD = _lanewise(lambda builder, r, s: builder.fadd(r, s, flags=_FLAGS))
-_SUB = _lanewise(lambda builder, r, s: builder.fsub(r, s, flags=_FLAGS))
-_MUL = _lanewise(lambda builder, r, s: builder.fmul(r, s, flags=_FLAGS))
-_DIV = _lanewise(lambda builder, r, s: builder.fdiv(r, s, flags=_FLAGS))
-_FMA = _lanewise(_fused)
-
-
-@_lanewise
-def _SQRT(builder: Any, r: Any) -> Any:  # noqa: N802  # beside its like
-    name = f"llvm.sqrt.v{_VECTOR}{'f32' if r.type.element == ir.FloatType() else 'f64'}"
-    signature = ir.FunctionType(r.type, [r.type])
-    return builder.call(
-        cgutils.get_or_insert_function(builder.module, signature, name), [r]
-    )
-
-
-@_lanewise
-def _MAXIMUM(builder: Any, r: Any, s: Any) -> Any:  # noqa: N802
-    return builder.select(builder.fcmp_ordered("<", r, s), s, r)
-
-
-@_lanewise
-def _GATE(builder: Any, d: Any, s: Any) -> Any:  # noqa: N802
-    zero = ir.Constant(d.type, [0.0] * _VECTOR)
-    return builder.select(builder.fcmp_ordered("<=", s, zero), zero, d)
-
-
-@_lanewise
-def _PICK(builder: Any, a: Any, b: Any, x: Any, y: Any) -> Any:  # noqa: N802
-    return builder.select(builder.fcmp_ordered("==", a, b), x, y)
+    return rows[0](*rows), code
 
 
 @intrinsic
 def add(typing: Any, r: Any, s: Any) -> Any:
     """Return r + s."""
-    return _ADD(typing, r, s)
+    return _each(lambda builder, r, s: builder.fadd(r, s, flags=_FLAGS), r, s)
 
 
 @intrinsic
 def sub(typing: Any, r: Any, s: Any) -> Any:
     """Return r - s."""
-    return _SUB(typing, r, s)
+    return _each(lambda builder, r, s: builder.fsub(r, s, flags=_FLAGS), r, s)
 
 
 @intrinsic
 def mul(typing: Any, r: Any, s: Any) -> Any:
     """Return r * s."""
-    return _MUL(typing, r, s)
+    return _each(lambda builder, r, s: builder.fmul(r, s, flags=_FLAGS), r, s)
 
 
 @intrinsic
 def div(typing: Any, r: Any, s: Any) -> Any:
     """Return r / s."""
-    return _DIV(typing, r, s)
-
-
-@intrinsic
-def fma(typing: Any, r: Any, s: Any, t: Any) -> Any:
-    """Return r * s + t."""
-    return _FMA(typing, r, s, t)
+    return _each(lambda builder, r, s: builder.fdiv(r, s, flags=_FLAGS), r, s)
 
 
 @intrinsic
 def sqrt(typing: Any, r: Any) -> Any:
     """Return r's square roots."""
-    return _SQRT(typing, r)
+    return _each(lambda builder, r: _call(builder, "sqrt", r), r)
+
+
+@intrinsic
+def fma(typing: Any, r: Any, s: Any, t: Any) -> Any:
+    """Return r * s + t."""
+    return _each(lambda builder, *rst: _call(builder, "fma", *rst), r, s, t)
 
 
 @intrinsic
 def maximum(typing: Any, r: Any, s: Any) -> Any:
     """Return s where r < s, else r: a NaN in r stays one, and is found."""
-    return _MAXIMUM(typing, r, s)
+
+    def lane(builder: Any, r: Any, s: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", r, s), s, r)
+
+    return _each(lane, r, s)
 
 
 @intrinsic
 def gate(typing: Any, d: Any, s: Any) -> Any:
     """Return 0 where s <= 0, else d: the gradient through a ReLU that gave s."""
-    return _GATE(typing, d, s)
+
+    def lane(builder: Any, d: Any, s: Any) -> Any:
+        zero = ir.Constant(d.type, [0.0] * _VECTOR)
+        return builder.select(builder.fcmp_ordered("<=", s, zero), zero, d)
+
+    return _each(lane, d, s)
 
 
 @intrinsic
 def pick(typing: Any, a: Any, b: Any, x: Any, y: Any) -> Any:
     """Return x where a == b, else y."""
-    return _PICK(typing, a, b, x, y)
+
+    def lane(builder: Any, a: Any, b: Any, x: Any, y: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("==", a, b), x, y)
+
+    return _each(lane, a, b, x, y)
 
 
-# --- weights times rows of memory ---------------------------------------------------
+# --- rows in memory times a number or a row -----------------------------------------
 
 
 @intrinsic
 def axpy(typing: Any, x: Any, a: Any, i: Any, r: Any) -> Any:
-    """Return r + x * a[i : i + lanes]."""
-    size = r.element.bitwidth // 8
+    """Return r + x * a[i : i + lanes], where a holds numbers or bytes."""
 
-    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
+    def code(*code: Any) -> Any:
+        _, builder, _, values = code
         factor = _spread(builder, values[0])
-        sums = _unpack(builder, values[3])
-        array, kind = (signature.args[1], values[1]), (_vector(r), len(sums))
-        places = _read(context, builder, array, values[2], kind)
-        loaded = [builder.load(place, align=size) for place in places]
-        pairs = zip(loaded, sums, strict=True)
-        return _pack(builder, [_fused(builder, factor, v, s) for v, s in pairs])
+        pairs = zip(_loaded(code, 1, r), _unpack(builder, values[3]), strict=True)
+        sums = [_call(builder, "fma", factor, vector, sum) for vector, sum in pairs]
+        return _pack(builder, sums)
 
     return r(r.element, a, types.intp, r), code
 
 
 @intrinsic
-def axpy_bytes(typing: Any, x: Any, a: Any, i: Any, r: Any) -> Any:
-    """Return r + x * a[i : i + lanes] of bytes."""
+def dot(typing: Any, r: Any, a: Any, i: Any) -> Any:
+    """Return 16 lanes whose sum is that of r * a[i : i + lanes]; or of bytes."""
 
-    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
-        factor, vector = _spread(builder, values[0]), _vector(r)
-        sums = _unpack(builder, values[3])
-        kind = (ir.VectorType(ir.IntType(8), _VECTOR), len(sums))
-        array = (signature.args[1], values[1])
-        places = _read(context, builder, array, values[2], kind)
-        loaded = [builder.uitofp(builder.load(p, align=1), vector) for p in places]
-        pairs = zip(loaded, sums, strict=True)
-        return _pack(builder, [_fused(builder, factor, v, s) for v, s in pairs])
+    def code(*code: Any) -> Any:
+        _, builder, _, values = code
+        pairs = zip(_unpack(builder, values[0]), _loaded(code, 1, r), strict=True)
+        chains: Values = []  # at most four, so that none waits for another
+        for number, (one, other) in enumerate(pairs):
+            if number < 4:
+                chains.append(builder.fmul(one, other, flags=_FLAGS))
+            else:
+                chain = chains[number % 4]
+                chains[number % 4] = _call(builder, "fma", one, other, chain)
+        return _pack(builder, [_sum(builder, chains)])
 
-    return r(r.element, a, types.intp, r), code
+    return Row(r.element, _VECTOR)(r, a, types.intp), code
 
 
 # --- sums over lanes ----------------------------------------------------------------
@@ -308,28 +293,6 @@ def fold(typing: Any, r: Any) -> Any:
         return _pack(builder, [_sum(builder, _unpack(builder, values[0]))])
 
     return Row(r.element, _VECTOR)(r), code
-
-
-@intrinsic
-def dot(typing: Any, r: Any, a: Any, i: Any) -> Any:
-    """Return 16 lanes whose sum is that of r * a[i : i + lanes]."""
-    size = r.element.bitwidth // 8
-
-    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
-        own = _unpack(builder, values[0])
-        array, kind = (signature.args[1], values[1]), (_vector(r), len(own))
-        places = _read(context, builder, array, values[2], kind)
-        chains: Values = []  # at most four, so that none waits for another
-        for number, (vector, place) in enumerate(zip(own, places, strict=True)):
-            loaded = builder.load(place, align=size)
-            if number < 4:
-                chains.append(builder.fmul(vector, loaded, flags=_FLAGS))
-            else:
-                chain = chains[number % 4]
-                chains[number % 4] = _fused(builder, vector, loaded, chain)
-        return _pack(builder, [_sum(builder, chains)])
-
-    return Row(r.element, _VECTOR)(r, a, types.intp), code
 
 
 @intrinsic

@@ -49,6 +49,21 @@ def test_a_record_made_twice_has_the_same_bytes(folder, tmp_path):
         assert (again / file).read_bytes() == (folder / file).read_bytes()
 
 
+def test_another_engines_record_lies_beside_the_first(folder):
+    again = lth.record(*WORDS, again=True)
+    assert again == folder.parent / "quick-again"
+    assert page_of(again)["command"].endswith("--record --again")
+    assert records.is_record(folder)
+    assert lth.recorded("tiny", "quick-again").equals(lth.recorded(*WORDS))
+    found = lth.recorded_tickets("tiny", "quick-again", 1)
+    assert [t.masks for t in found] == [
+        t.masks for t in lth.recorded_tickets(*WORDS, round=1)
+    ]
+    again.rename(again.with_name("moved"))
+    with pytest.raises(LotteryError, match=r"--profile quick --record --again$"):
+        lth.recorded("tiny", "quick-again")
+
+
 def test_a_record_keeps_early_stop_and_end(folder):
     stops, whole = (
         lth.early_stop(table) for table in (lth.recorded(*WORDS), lth.run(TINY))

@@ -125,7 +125,7 @@ CHANGES = {
 def test_a_changed_lenet_goes_the_general_way(change):
     net = dense()
     CHANGES[change](net)
-    assert isinstance(engine_for(net, SHORT), Autograd)
+    assert isinstance(engine_for(net, SHORT, DIGITS), Autograd)
     if "compiled" not in change:  # the compiler alone takes seconds to import
         trained(net)
 
@@ -308,7 +308,7 @@ def test_what_is_around_changes_no_stack(around):
 
 def test_under_autocast_no_engine_is_fast():
     with torch.autocast("cpu", torch.bfloat16):
-        assert isinstance(engine_for(dense(), SHORT), Autograd)
+        assert isinstance(engine_for(dense(), SHORT, DIGITS), Autograd)
 
 
 @contextmanager

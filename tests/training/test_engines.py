@@ -4,6 +4,7 @@ import copy
 import subprocess
 import sys
 from contextlib import nullcontext
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import lth_utils as lth
+from lth_utils.data.splits import Split
 from lth_utils.experiments import perform
 from lth_utils.experiments.jobs import jobs_of
 from lth_utils.training import loop, sparse
@@ -49,43 +51,39 @@ def random_masks(net: nn.Module, density: float, seed: int = 0) -> lth.Masks:
     return lth.keep(lth.random_scores(whole, seed), whole, counts)
 
 
-def autograd(net: nn.Module, recipe: Recipe) -> Engine:
-    return Autograd(net, recipe)
+def autograd(net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA) -> Engine:
+    return Autograd(net, recipe, data)
 
 
-def mlp(net: nn.Module, recipe: Recipe) -> Engine:
+def mlp(net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA) -> Engine:
     layers = linear_layers(net)
     assert layers is not None
-    return MLP(layers, recipe)
+    return MLP(layers, recipe, data)
 
 
-def sparsely(net: nn.Module, recipe: Recipe) -> Engine:
+def sparsely(net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA) -> Engine:
     layers = linear_layers(net)
     assert layers is not None
-    return Sparse(layers, recipe)
+    return Sparse(layers, recipe, data)
 
 
 FAST = {"mlp": mlp, "sparse": sparsely}
 
 
 def after(make, net: nn.Module, recipe: Recipe, steps: int, size: int = 60):
-    """Train `net` for some steps; return its state and its scores."""
-    engine = make(net, recipe)
+    """Train `net` for some steps; return its state and its loss."""
+    engine = make(net, recipe, DATA)
     order = batches(len(DATA.train.labels), Recipe(batch_size=size), 0, 0)
-    dtype = next(net.parameters()).dtype
-    for _, index in zip(range(steps), order, strict=False):
-        x = DATA.scale(DATA.train.images[index], dtype)
-        engine.step(x, DATA.train.labels[index])
+    engine.steps(torch.stack(list(islice(order, steps))))
     engine.write()
-    with torch.no_grad():
-        scores = engine.scores(DATA.scale(DATA.test.images[:130], dtype))
-    return lth.snapshot(net), scores
+    loss, _ = engine.measure(Split(*(t[:130] for t in DATA.test)))
+    return lth.snapshot(net), loss
 
 
 def largest_difference(ours, reference) -> float:
-    (state, scores), (their_state, their_scores) = ours, reference
+    (state, loss), (their_state, their_loss) = ours, reference
     apart = [(state[name] - their_state[name]).abs().max().item() for name in state]
-    return max([*apart, (scores - their_scores).abs().max().item()])
+    return max([*apart, abs(loss - their_loss)])
 
 
 @pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
@@ -166,11 +164,11 @@ def test_a_run_with_a_fast_engine_differs_less_than_seeds_do(monkeypatch):
 
 def test_the_engine_is_chosen_by_network_and_density():
     net = masked_lenet()
-    assert isinstance(engine_for(net, ADAM), MLP)
-    assert isinstance(engine_for(lth.LeNet(), ADAM), MLP)
+    assert isinstance(engine_for(net, ADAM, DATA), MLP)
+    assert isinstance(engine_for(lth.LeNet(), ADAM, DATA), MLP)
     lth.apply_masks(net, random_masks(net, sparse.CROSSOVER - 0.01))
-    assert isinstance(engine_for(net, ADAM), Sparse)
-    assert isinstance(engine_for(lth.masked(lth.Conv2()), ADAM), Autograd)
+    assert isinstance(engine_for(net, ADAM, DATA), Sparse)
+    assert isinstance(engine_for(lth.masked(lth.Conv2()), ADAM, DATA), Autograd)
 
 
 def test_a_lenet_that_someone_changed_goes_the_generic_way():
@@ -182,7 +180,7 @@ def test_a_lenet_that_someone_changed_goes_the_generic_way():
     frozen.fc1.requires_grad_(False)
     swapped.fc1 = nn.Sequential(swapped.fc1)  # type: ignore[assignment]
     for net in (Other(), hooked, frozen, swapped):
-        assert isinstance(engine_for(net, ADAM), Autograd)
+        assert isinstance(engine_for(net, ADAM, DATA), Autograd)
 
 
 def test_without_numba_everything_works_and_says_so_once(monkeypatch):
@@ -192,8 +190,8 @@ def test_without_numba_everything_works_and_says_so_once(monkeypatch):
     lth.apply_masks(net, random_masks(net, 0.1))
     try:
         with pytest.warns(UserWarning, match="Numba cannot be used.*pip install numba"):
-            assert isinstance(engine_for(net, ADAM), MLP)
-        assert isinstance(engine_for(net, ADAM), MLP)  # and no second warning
+            assert isinstance(engine_for(net, ADAM, DATA), MLP)
+        assert isinstance(engine_for(net, ADAM, DATA), MLP)  # and no second warning
     finally:
         sparse.numba_version.cache_clear()
 
@@ -259,9 +257,9 @@ def narrow_conv(dtype: torch.dtype = torch.float64) -> nn.Module:
     return net
 
 
-def in_order(net: nn.Module, recipe: Recipe) -> Engine:
+def in_order(net: nn.Module, recipe: Recipe, data: lth.Dataset) -> Engine:
     """The generic engine with every tensor row by row."""
-    engine = Autograd(net, recipe)
+    engine = Autograd(net, recipe, data)
     engine.write()
     engine.swift = torch.contiguous_format
     return engine
@@ -304,7 +302,7 @@ def test_parameters_are_in_order_after_training_and_where_they_are_kept():
 
 def test_convolutions_train_with_channels_side_by_side():
     net = narrow_conv(torch.float32)
-    engine = Autograd(net, Recipe(1e-3))
+    engine = Autograd(net, Recipe(1e-3), COLOURS)
     assert net.conv2.weight.is_contiguous(memory_format=torch.channels_last)
     assert net.conv2.mask.is_contiguous(memory_format=torch.channels_last)
     engine.write()

@@ -1,6 +1,7 @@
 """Before any step: does the network take the data, and can it be trained?"""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 import lth_utils as lth
 from lth_utils import LotteryError, Recipe
+from lth_utils.data.splits import Split
 from lth_utils.training.mlp import linear_layers
 from lth_utils.training.probe import check_match
 from lth_utils.training.sparse import Sparse
@@ -141,22 +143,19 @@ def test_no_loop_of_the_sparse_engine_leaves_its_memory():
     """Past every check: someone changes the data while it is trained on."""
     pytest.importorskip("numba")
     net = sparse_lenet()
-    x = DIGITS.scale(DIGITS.train.images[:70])
-    y = DIGITS.train.labels[:70]
+    order = torch.arange(70)[None]
     for label in (-1, 10, 10**15, -(10**15)):
-        engine = Sparse(linear_layers(net), R10)
+        data = replace(DIGITS, train=Split(*(t.clone() for t in DIGITS.train)))
+        engine = Sparse(linear_layers(net), R10, data)
         theta = engine.theta.copy()
-        wrong = y.clone()
-        wrong[69] = label
+        data.train.labels[69] = label
         with pytest.raises(LotteryError, match=f"{label}.*expected them from 0 to 9"):
-            engine.step(x, wrong)
+            engine.steps(order)
         assert (engine.theta == theta).all()
     for width in (27, 29, 400):
-        images = torch.ones(70, 1, 28, width)
+        images = torch.ones(70, 1, 28, width, dtype=torch.uint8)
         with pytest.raises(LotteryError, match=f"{28 * width} values.* takes 784"):
-            engine.step(images, y)
-        with pytest.raises(LotteryError, match=f"{28 * width} values.* takes 784"):
-            engine.scores(images)
+            engine.measure(Split(images, torch.zeros(70, dtype=torch.int64)))
 
 
 # --- without a trace ----------------------------------------------------------
