@@ -19,8 +19,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import parts
+from benchmarks import convolutions, lenet, rivals, runs
+from benchmarks.rivals import Rivals
 from benchmarks.targets import TARGETS, missed
+from benchmarks.today import COMMIT
 from lth_utils.cli import print_anywhere
 from lth_utils.experiments import recording
 from lth_utils.experiments.workers import cores
@@ -38,20 +40,32 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = ("bench.json", "steps.csv.gz", "provenance.json")
 KIND = Kind("record of speed", partial(holds, names=FILES))
 COLUMNS = ("contender", "round", "density", "repeat", "microseconds")
-PARTS = ("lenet", "ladder", "processes", "conv", "memory", "sweep")
+PARTS = {
+    "lenet": lenet.steps,
+    "evaluations": lenet.evaluations,
+    "ladder": lenet.ladder,
+    "processes": lenet.processes,
+    "layers": convolutions.layers,
+    "networks": convolutions.networks,
+    "memory": runs.memory,
+    "book": runs.book,
+    "sweep": runs.sweep,
+}
 
 
-def measure(names: Sequence[str], rounds: int) -> tuple[dict[str, float], list]:
+def measure(
+    names: Sequence[str], rounds: int, here: Rivals
+) -> tuple[dict[str, float], list[lenet.Row]]:
     """Measure some parts; return the ratios by key, and the ladder's rows."""
     found: dict[str, float] = {}
-    rows: list[parts.Row] = []
+    rows: list[lenet.Row] = []
     for name in names:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         if name == "ladder":
-            rows = parts.ladder(rounds)
-            found["crossover"] = parts.crossover_of(rows)
+            rows = lenet.ladder(rounds, here)
+            found["crossover"] = lenet.crossover_of(rows)
         else:
-            found |= getattr(parts, name)(rounds)
+            found |= PARTS[name](rounds, here)
     return found, rows
 
 
@@ -70,13 +84,24 @@ def table(found: Mapping[str, float]) -> str:
     )
 
 
+def crossings(found: Mapping[str, float]) -> list[str]:
+    """Say where the library changes engines, and where it should have."""
+    constants = {"crossover": ("steps of LeNet", CROSSOVER)}
+    return [
+        f"Sparse and dense {what} take as long at a density of {found[key]:.2f};"
+        f" the library changes at {constant:g}."
+        for key, (what, constant) in constants.items()
+        if key in found
+    ]
+
+
 def as_json(found: Mapping[str, float]) -> str:
     """Return the ratios as a flat object, four digits each."""
     rounded = {key: float(f"{value:.4g}") for key, value in found.items()}
     return json.dumps(rounded, indent=1) + "\n"
 
 
-def as_csv(rows: Sequence[parts.Row]) -> bytes:
+def as_csv(rows: Sequence[lenet.Row]) -> bytes:
     """Return the ladder's rows as a compressed CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -88,14 +113,16 @@ def as_csv(rows: Sequence[parts.Row]) -> bytes:
 
 
 def provenance(rounds: int) -> dict[str, object]:
-    """Say how a record was made."""
+    """Say how a record was made, with both rivals here."""
     capability = torch.backends.cpu.get_cpu_capability()
     return {
         "command": "make bench RECORD=1",
         "commit": recording.commit(),
         "made": datetime.now(UTC).date().isoformat(),
         "rounds": rounds,
-        "versions": recording.versions() | {"numba": numba_version()},
+        "today": COMMIT,
+        "versions": recording.versions()
+        | {"numba": numba_version(), "sparseprop": rivals.PEER_VERSION},
         "machine": f"{platform.machine()}, {cores()} cores, {capability}",
     }
 
@@ -103,7 +130,7 @@ def provenance(rounds: int) -> dict[str, object]:
 def record(
     place: Path,
     found: Mapping[str, float],
-    rows: Sequence[parts.Row],
+    rows: Sequence[lenet.Row],
     page: Mapping[str, object],
 ) -> None:
     """Write `results/bench/`, whole or not at all."""
@@ -129,15 +156,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_writable(ratios.parent)
     if options.record:
         check_folder(place, KIND)
+    here = rivals.find()
+    for sentence in here.absent:
+        print(sentence, file=sys.stderr)
+    if options.record and here.absent:
+        parser.error("a record holds every row: both rivals must be here")
     names = [name for name in PARTS if name not in options.skip]
-    found, rows = measure(names, options.rounds)
+    found, rows = measure(names, options.rounds, here)
     with atomic_file(ratios) as temporary:
         temporary.write_text(as_json(found), "utf-8")
     if options.record:
         record(place, found, rows, provenance(options.rounds))
     print(table(found))
-    if "crossover" in found:
-        print(f"The library changes engines at a density of {CROSSOVER:g}.")
+    print("\n".join([*crossings(found), *here.absent]))
     return 1 if missed(found) else 0
 
 

@@ -13,11 +13,12 @@ import lth_utils as lth
 from benchmarks import layers, peer, textbook, tickets
 from benchmarks.processes import Contender, Loops, Steps, serve
 from lth_utils.training.engines import Autograd, Descent, Engine
-from lth_utils.training.evaluation import TRAIN_SAMPLE
 from lth_utils.training.loop import engine_for
+from lth_utils.training.measuring import sample_of
 from lth_utils.training.mlp import MLP, linear_layers
 from lth_utils.training.order import batches
 from lth_utils.training.sparse import Sparse
+from lth_utils.words import SPLITS
 
 BATCH = 60  # the paper's
 RECIPE = lth.Recipe(lr=1.2e-3, iterations=10**9, batch_size=BATCH)
@@ -51,22 +52,16 @@ def _ours(contender: Contender) -> Steps:
 
 
 def _evaluation(contender: Contender) -> Steps:
-    """The measuring of the images that every evaluation is of."""
+    """The measuring of all images that an evaluation is of."""
     net, data = tickets.ticket(contender.what).build(), lth.load(contender.data)
     engine = engine_for(net, RECIPE, data)
 
     def steps(count: int) -> None:
         for _ in range(count):
-            for each in _splits(data):
-                engine.measure(each)
+            for split in SPLITS:
+                engine.measure(sample_of(data, split))
 
     return steps
-
-
-def _splits(data: lth.Dataset) -> list[lth.Split]:
-    """Return validation, test and 5,000 training images."""
-    some = lth.Split(*(each[:TRAIN_SAMPLE] for each in data.train))
-    return [data.validation, data.test, some]
 
 
 # --- what it is held against --------------------------------------------------
@@ -88,8 +83,8 @@ def _textbook(contender: Contender) -> Steps:
 def _textbook_evaluation(contender: Contender) -> Steps:
     net = textbook.pruned(tickets.ticket(contender.what))
     data = lth.load(contender.data)
-    splits = _splits(data)
-    loaders = [textbook.loader(data, each, 1000, shuffle=False) for each in splits]
+    samples = [sample_of(data, split) for split in SPLITS]
+    loaders = [textbook.loader(data, each, 1000, shuffle=False) for each in samples]
 
     def steps(count: int) -> None:
         for _ in range(count):

@@ -28,17 +28,14 @@ def steps(rounds: int, rivals: Rivals) -> dict[str, float]:
         "dense_over_today": ("today", "dense"),
     }
     for number, percent in PERCENT.items():
-        what, earlier, peer = f"lenet-{number}", f"today {percent}", f"peer {percent}"
-        lineup |= {
-            percent: ("ours", Contender("ours", what)),
-            earlier: ("today", Contender("today", what)),
-            peer: ("peer", Contender("sparseprop", what)),
-        }
-        asked |= {
-            f"sparse_{percent}": ("dense", percent),
-            f"sparse_over_today_{percent}": (earlier, percent),
-            f"over_sparseprop_{percent}": (peer, percent),
-        }
+        what, earlier = f"lenet-{number}", f"today {percent}"
+        lineup[percent] = ("ours", Contender("ours", what))
+        lineup[earlier] = ("today", Contender("today", what))
+        asked[f"sparse_{percent}"] = ("dense", percent)
+        asked[f"sparse_over_today_{percent}"] = (earlier, percent)
+    for percent, what in {"21": "lenet-7", "3.6": "lenet-15"}.items():
+        lineup[f"peer {percent}"] = ("peer", Contender("sparseprop", what))
+        asked[f"over_sparseprop_{percent}"] = (f"peer {percent}", percent)
     with Crew(rivals) as crew:
         return ratios(race(lineup, rounds, crew), asked)
 
@@ -92,7 +89,10 @@ def ladder(rounds: int, rivals: Rivals) -> list[Row]:
             what = f"lenet-{number}"
             density = ticket(what).masks.density
             lineup = {
-                loop: ("textbook" if loop == "textbook" else "ours", Contender(loop, what))
+                loop: (
+                    "textbook" if loop == "textbook" else "ours",
+                    Contender(loop, what),
+                )
                 for loop in ENGINES
             }
             for repeat, each in enumerate(race(lineup, rounds, crew)):

@@ -22,6 +22,8 @@ from benchmarks.today import ENVIRONMENT as EARLIER
 from lth_utils.experiments.workers import ENVIRONMENT
 from lth_utils.files.atomic import Kind, atomic_folder
 
+PEER_VERSION = "0.1.14"
+
 
 class Rivals(NamedTuple):
     """What is here to be held against.

@@ -60,7 +60,11 @@ TARGETS = (
     Target("sparse_3.6", "dense step / sparse step at 3.6 %", 6, 10),
     Target("sparse_1.2", "dense step / sparse step at 1.2 %", 9, 13),
     Target(
-        "mlp_over_limit", "dense step / its bare products and Adam sweep", 1.6, 1.3, True
+        "mlp_over_limit",
+        "dense step / its bare products and Adam sweep",
+        1.6,
+        1.3,
+        True,
     ),
     Target("conv_64_10", "torch's convolution / ours at 10 %, 64 channels", 3, 4),
     Target("conv_128_10", "torch's convolution / ours at 10 %, 128 channels", 3, 4),

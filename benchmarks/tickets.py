@@ -1,9 +1,9 @@
 """The tickets whose masks are timed, kept in `_build/bench`.
 
-    lenet-0 … lenet-20     a real ladder, from 100 iterations a round
-    conv2-11, conv6-14     as many weights a layer as those rounds leave, the
-                           largest of theta_0: nothing is trained for them
-    resnet20-12            the same 12 % of all convolutions' weights
+lenet-0 … lenet-20     a real ladder, from 100 iterations a round
+conv2-11, conv6-14     as many weights a layer as those rounds leave, the
+                       largest of theta_0: nothing is trained for them
+resnet20-12            the same 12 % of all convolutions' weights
 """
 
 from functools import cache

@@ -18,8 +18,9 @@ from helpers import few_digits
 from torch.nn import functional as F
 
 import lth_utils as lth
-from benchmarks import bench, contenders, parts, textbook
+from benchmarks import bench, lenet, textbook, turns
 from benchmarks.targets import TARGETS, missed
+from lth_utils.training import sparse
 
 # Arithmetic
 
@@ -33,8 +34,8 @@ def fake_clock(seconds: float, machine: list[float]):
 def test_a_machine_that_slows_down_changes_no_ratio():
     machine = [1.0, 7.0, 2.0, 0.5, 3.0, 90.0, 1.0]
     clocks = {"a": fake_clock(6.0, machine), "b": fake_clock(1.5, machine)}
-    rounds = parts.take_turns(clocks, 7)
-    assert parts.ratio(rounds, "a", "b") == pytest.approx(4)
+    rounds = turns.take_turns(clocks, 7)
+    assert turns.ratio(rounds, "a", "b") == pytest.approx(4)
 
 
 def test_a_disturbed_round_changes_no_ratio():
@@ -42,13 +43,13 @@ def test_a_disturbed_round_changes_no_ratio():
         "a": fake_clock(6.0, [1, 1, 1, 50, 1, 1, 1]),
         "b": fake_clock(2.0, [1, 30, 1, 1, 1, 1, 1]),
     }
-    assert parts.ratio(parts.take_turns(clocks, 7), "a", "b") == pytest.approx(3)
+    assert turns.ratio(turns.take_turns(clocks, 7), "a", "b") == pytest.approx(3)
 
 
 def test_every_contender_takes_its_turn_in_every_round():
     turns = []
     clocks = {name: lambda name=name: turns.append(name) or 1.0 for name in "abc"}
-    assert len(parts.take_turns(clocks, 3)) == 3
+    assert len(turns.take_turns(clocks, 3)) == 3
     assert "".join(turns) == "abcabcabc"
 
 
@@ -62,7 +63,7 @@ def test_every_contender_takes_its_turn_in_every_round():
     ],
 )
 def test_the_crossover_is_where_the_ratio_falls_through_1(ratios, density):
-    assert parts.crossover(ratios) == pytest.approx(density)
+    assert turns.crossover(ratios) == pytest.approx(density)
 
 
 def test_the_crossover_is_found_in_the_ladders_rows():
@@ -72,59 +73,40 @@ def test_the_crossover_is_found_in_the_ladders_rows():
         for repeat in range(3)
         for loop, microseconds in (("mlp", 100.0), ("sparse", sparse))
     ]
-    assert parts.crossover_of(rows) == pytest.approx(0.4)
+    assert lenet.crossover_of(rows) == pytest.approx(0.4)
+
+
+def test_a_ratio_of_who_did_not_take_part_is_left_out():
+    rounds = [{"ours": 1.0, "today": 3.0}] * 7
+    asked = {"over_today": ("today", "ours"), "over_peer": ("peer", "ours")}
+    assert turns.ratios(rounds, asked) == {"over_today": 3}
 
 
 def test_floors_and_aims_say_met_or_missed():
     targets = {target.key: target for target in TARGETS}
-    autograd, memory = targets["autograd"], targets["memory_mb"]
-    assert [autograd.verdict(v) for v in (4.9, 5, 7)] == ["missed", "met", "aim met"]
-    assert [memory.verdict(v) for v in (351, 350, 250)] == ["missed", "met", "aim met"]
+    sweep, memory = targets["sweep"], targets["memory_mb"]
+    assert [sweep.verdict(v) for v in (69, 70, 105)] == ["missed", "met", "aim met"]
+    assert [memory.verdict(v) for v in (251, 250, 170)] == ["missed", "met", "aim met"]
     assert targets["crossover"].verdict(0.5) == ""
-    assert missed({"autograd": 4.9, "memory_mb": 100, "crossover": 0.1}) == ["autograd"]
-    assert autograd.asked() == ("≥5", "≥7")
-    assert memory.asked() == ("≤350", "≤250")
+    assert missed({"sweep": 69, "memory_mb": 100, "crossover": 0.1}) == ["sweep"]
+    assert sweep.asked() == ("≥70", "≥105")
+    assert memory.asked() == ("≤250", "≤170")
 
 
-def test_every_target_has_a_part_that_measures_it(monkeypatch):
-    """Run every part on processes that answer at once."""
-
-    class Instant:
-        def __init__(self, threads, environment=None):
-            pass
-
-        __enter__ = lambda self: self  # noqa: E731
-        __exit__ = lambda self, *_: None  # noqa: E731
-        order = lambda self, *_: None  # noqa: E731
-        answer = lambda self: 0.5  # noqa: E731
-
-        def seconds(self, contender, steps):
-            slow = {
-                "textbook": 8.0,
-                "autograd": 2.0,
-                "sparse": 0.1 * (1 + contender.round),
-            }
-            return steps * slow.get(contender.loop, 1.0)
-
-    ticket = SimpleNamespace(masks=SimpleNamespace(density=0.5))
-    monkeypatch.setattr(parts, "Process", Instant)
-    monkeypatch.setattr(parts, "peak_memory", lambda *words: 100.0 * len(words))
-    monkeypatch.setattr(parts, "ticket_of", lambda _: ticket)
-    monkeypatch.setattr(parts.lth, "run", lambda *_, **__: None)
-    found, rows = bench.measure(bench.PARTS, 7)
-    assert found.keys() == {target.key for target in TARGETS}
-    assert found["autograd"] == 4
-    assert found["memory_mb"] == 200
-    assert len(rows) == 4 * 7 * (contenders.ROUNDS + 1)
+def test_it_is_said_where_the_library_changes_engines():
+    (line,) = bench.crossings({"crossover": 0.4321})
+    assert line.startswith("Sparse and dense steps of LeNet take as long at a density")
+    assert "0.43;" in line
+    assert f"{sparse.CROSSOVER:g}." in line
 
 
 def test_a_run_prints_and_writes_what_was_measured(monkeypatch, tmp_path, capsys):
     row = ("mlp", 0, 1.0, 0, 1000.0)
     monkeypatch.setattr(bench, "ROOT", tmp_path)
-    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 50.0}, [row]))
+    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 80.0}, [row]))
     assert bench.main([]) == 0
-    assert "≥40" in capsys.readouterr().out
-    assert json.loads((tmp_path / "_build" / "bench.json").read_text()) == {"sweep": 50}
+    assert "≥70" in capsys.readouterr().out
+    assert json.loads((tmp_path / "_build" / "bench.json").read_text()) == {"sweep": 80}
     assert not (tmp_path / "results").exists()
     monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 10.0}, [row]))
     assert bench.main(["--record"]) == 1
@@ -171,22 +153,6 @@ def test_the_textbook_trains_as_plain_torch_does():
     loader = textbook.loader(data, data.test, 1000, shuffle=False)
     theirs = textbook.evaluate(net, loader)
     assert theirs == pytest.approx(lth.evaluate(plain, data), rel=1e-3)
-
-
-@pytest.mark.parametrize("word", ["conv2", "conv4", "conv6"])
-def test_the_textbooks_networks_are_the_papers(word):
-    ticket = lth.from_seed(word, 0)
-    images = torch.randn(2, 3, 32, 32)
-    with torch.no_grad():
-        ours, theirs = ticket.build()(images), textbook.pruned(ticket)(images)
-    assert torch.allclose(ours, theirs, atol=1e-4)
-
-
-def test_colour_pictures_come_as_torchvisions_cifar10_gives_them():
-    data = lth.load("colour-digits")
-    images, labels = next(iter(textbook.loader(data, data.test, 4, shuffle=False)))
-    assert torch.allclose(images, data.scale(data.test.images[:4]), atol=1e-4)
-    assert torch.equal(labels, data.test.labels[:4])
 
 
 # The page
