@@ -63,7 +63,7 @@ def measure(
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         if name == "ladder":
             rows = lenet.ladder(rounds, here)
-            found["crossover"] = lenet.crossover_of(rows)
+            found["crossover"] = lenet.crossings(rows)["dense"]
         else:
             found |= PARTS[name](rounds, here)
     return found, rows

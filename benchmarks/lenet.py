@@ -1,6 +1,7 @@
 """LeNet's steps and evaluations on one thread, and its ladder."""
 
 import time
+from collections.abc import Sequence
 
 from benchmarks.processes import Contender, Process
 from benchmarks.rivals import Crew, Rivals
@@ -11,7 +12,8 @@ from lth_utils.experiments.workers import ENVIRONMENT
 Row = tuple[str, int, float, int, float]
 
 PERCENT = {7: "21", 11: "8.7", 15: "3.6", 20: "1.2"}  # of the weights, by round
-ENGINES = ("textbook", "autograd", "mlp", "sparse")
+ENGINES = ("textbook", "autograd", "mlp", "pixels", "sparse")
+DENSE = ("mlp", "pixels")
 
 
 def steps(rounds: int, rivals: Rivals) -> dict[str, float]:
@@ -19,11 +21,12 @@ def steps(rounds: int, rivals: Rivals) -> dict[str, float]:
     lineup: Lineup = {
         "textbook": ("textbook", Contender("textbook")),
         "limit": ("ours", Contender("limit")),
+        "mlp": ("ours", Contender("mlp")),
         "dense": ("ours", Contender("ours")),
         "today": ("today", Contender("today")),
     }
     asked = {
-        "mlp_over_limit": ("dense", "limit"),
+        "mlp_over_limit": ("mlp", "limit"),
         "textbook_over_limit": ("textbook", "limit"),
         "dense_over_today": ("today", "dense"),
     }
@@ -31,7 +34,7 @@ def steps(rounds: int, rivals: Rivals) -> dict[str, float]:
         what, earlier = f"lenet-{number}", f"today {percent}"
         lineup[percent] = ("ours", Contender("ours", what))
         lineup[earlier] = ("today", Contender("today", what))
-        asked[f"sparse_{percent}"] = ("dense", percent)
+        asked[f"sparse_{percent}"] = ("mlp", percent)
         asked[f"sparse_over_today_{percent}"] = (earlier, percent)
     for percent, what in {"21": "lenet-7", "3.6": "lenet-15"}.items():
         lineup[f"peer {percent}"] = ("peer", Contender("sparseprop", what))
@@ -103,11 +106,20 @@ def ladder(rounds: int, rivals: Rivals) -> list[Row]:
     return rows
 
 
-def crossover_of(rows: list[Row]) -> float:
-    """Return the density at which the sparse and the MLP step take as long."""
+def crossings(rows: Sequence[Row]) -> dict[str, float]:
+    """Return where the sparse step takes as long as each dense one, and the faster."""
     times: dict[float, dict[int, dict[str, float]]] = {}
     for loop, _, density, repeat, microseconds in rows:
         times.setdefault(density, {}).setdefault(repeat, {})[loop] = microseconds
-    return crossover(
-        {d: ratio(list(each.values()), "mlp", "sparse") for d, each in times.items()}
-    )
+    for each in times.values():
+        for turn in each.values():
+            turn["dense"] = min(turn[loop] for loop in DENSE)
+    return {
+        dense: crossover(
+            {
+                d: ratio(list(each.values()), dense, "sparse")
+                for d, each in times.items()
+            }
+        )
+        for dense in (*DENSE, "dense")
+    }

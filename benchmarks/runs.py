@@ -79,7 +79,7 @@ def spent(folder: Path, store: str, what: str, word: str) -> float:
     """
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.whole", str(folder), what, word],
-        env={**os.environ, "LTH_RUNS": store, "LTH_BOOK": "1", "MPLBACKEND": "agg"},
+        env={**os.environ, "LTH_RUNS": store, "MPLBACKEND": "agg"},
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -27,7 +27,10 @@ def folder() -> Path:
     kind = Kind("tickets", lambda old: {each.name for each in old.iterdir()} == NAMES)
     if not place.exists():
         with atomic_folder(place, kind) as temporary:
-            for name, each in {**_ladder(), **_deep()}.items():
+            for name, each in {
+                **_ladder(),
+                **{name: _deep(name) for name in DEEP},
+            }.items():
                 each.save(temporary / name)
     return place
 
@@ -45,16 +48,13 @@ def _ladder() -> dict[str, lth.Ticket]:
     return {f"lenet-{number}": each for number, each in enumerate(every)}
 
 
-def _deep() -> dict[str, lth.Ticket]:
-    found = {}
-    for name in DEEP:
-        word, number = name.split("-")
-        net = lth.masked(lth.network(word, 0))
-        if word == "resnet20":
-            gone = {"conv": 1 - int(number) / 100}
-            masks = lth.prune(net, gone, scope="global")
-        else:
-            rates = lth.PRUNING[word]
-            masks = oneshot_masks(net, rates.rates, rates.scope, int(number))
-        found[name] = lth.from_seed(word, 0, masks)
-    return found
+def _deep(name: str) -> lth.Ticket:
+    word, number = name.split("-")
+    net = lth.masked(lth.network(word, 0))
+    if word == "resnet20":
+        gone = {"conv": 1 - int(number) / 100}
+        masks = lth.prune(net, gone, scope="global")
+    else:
+        rates = lth.PRUNING[word]
+        masks = oneshot_masks(net, rates.rates, rates.scope, int(number))
+    return lth.from_seed(word, 0, masks)

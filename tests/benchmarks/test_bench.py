@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 import lth_utils as lth
 from benchmarks import bench, lenet, textbook, turns
+from benchmarks.rivals import Rivals
 from benchmarks.targets import TARGETS, missed
 from lth_utils.training import sparse
 
@@ -47,10 +48,10 @@ def test_a_disturbed_round_changes_no_ratio():
 
 
 def test_every_contender_takes_its_turn_in_every_round():
-    turns = []
-    clocks = {name: lambda name=name: turns.append(name) or 1.0 for name in "abc"}
+    taken = []
+    clocks = {name: lambda name=name: taken.append(name) or 1.0 for name in "abc"}
     assert len(turns.take_turns(clocks, 3)) == 3
-    assert "".join(turns) == "abcabcabc"
+    assert "".join(taken) == "abcabcabc"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,7 @@ def test_it_is_said_where_the_library_changes_engines():
 def test_a_run_prints_and_writes_what_was_measured(monkeypatch, tmp_path, capsys):
     row = ("mlp", 0, 1.0, 0, 1000.0)
     monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench.rivals, "find", lambda: Rivals(tmp_path, {}))
     monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 80.0}, [row]))
     assert bench.main([]) == 0
     assert "≥70" in capsys.readouterr().out
@@ -119,10 +121,30 @@ def test_a_run_prints_and_writes_what_was_measured(monkeypatch, tmp_path, capsys
     assert {"commit", "made", "machine", "rounds", "versions"} <= page.keys()
 
 
-@pytest.mark.parametrize("words", ["--rounds 3", "--record --skip sweep"])
-def test_a_record_is_whole_and_has_enough_rounds(words):
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("--rounds 3", "fewer than 7 rounds"),
+        ("--record --skip sweep", "leave out --skip"),
+        ("--record", "both rivals must be here"),
+    ],
+)
+def test_a_record_is_whole_and_has_enough_rounds(words, why, monkeypatch, capsys):
+    monkeypatch.setattr(bench.rivals, "find", lambda: Rivals(absent=("No peer.",)))
+    monkeypatch.setattr(bench, "measure", None)  # nothing is measured before
     with pytest.raises(SystemExit):
         bench.main(words.split())
+    assert why in capsys.readouterr().err
+
+
+def test_who_is_absent_is_named_before_and_after(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench.rivals, "find", lambda: Rivals(absent=("No peer.",)))
+    monkeypatch.setattr(bench, "measure", lambda *_: ({"two_processes": 1.5}, []))
+    assert bench.main(["--skip", "sweep"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("No peer.\n")
+    assert printed.out.endswith("\nNo peer.\n")
 
 
 # The textbook loop
@@ -192,7 +214,7 @@ def test_the_page_cites_numbers_of_the_record(root):
     assert found["percent_us"] == pytest.approx(10)
     assert found["made"] == "2026-01-02"
     assert speed_page.people(found["sweep"]) == "1,234"
-    assert speed_page.people(found["autograd"]) == "6.54"
+    assert speed_page.people(found["sparse_21"]) == "6.54"
 
 
 @pytest.mark.parametrize("which", ["steps", "ratios"])
@@ -222,7 +244,19 @@ def test_the_table_says_floor_aim_and_verdict(root, monkeypatch):
     ]
     assert rows[0] == ["What is compared", "Ratio", "Floor", "Aim", ""]
     assert len(rows) == 1 + len(TARGETS)
-    assert rows[1][1:] == ["6.54", "≥5", "≥7", "met"]
+    assert rows[1][1:] == ["1,234", "≥70", "≥105", "aim met"]
+    assert rows[2][1:] == ["6.54", "≥2.5", "≥3.9", "aim met"]
+
+
+def test_a_row_that_was_not_recorded_is_not_shown(root, monkeypatch):
+    (root / "results" / "bench" / "bench.json").write_text(
+        bench.as_json({"crossover": 0.5, "sweep": 71, "gone": 1})
+    )
+    monkeypatch.setattr(
+        speed_page.SpeedTable, "env", property(lambda _: environment(root))
+    )
+    (table,) = speed_page.SpeedTable.run(object.__new__(speed_page.SpeedTable))
+    assert len(list(table.findall(nodes.row))) == 1 + 2
 
 
 @pytest.mark.parametrize("name", speed_page.FILES)
