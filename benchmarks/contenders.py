@@ -17,11 +17,13 @@ from lth_utils.training.loop import engine_for
 from lth_utils.training.measuring import sample_of
 from lth_utils.training.mlp import MLP, linear_layers
 from lth_utils.training.order import batches
+from lth_utils.training.pixels import Pixels
 from lth_utils.training.sparse import Sparse
 from lth_utils.words import SPLITS
 
 BATCH = 60  # the paper's
 RECIPE = lth.Recipe(lr=1.2e-3, iterations=10**9, batch_size=BATCH)
+ENGINES = {"mlp": MLP, "pixels": Pixels, "sparse": Sparse}
 CALL = 100  # steps that `train` asks an engine for at a time
 
 
@@ -35,7 +37,7 @@ def _engine(loop: str, net: nn.Module, data: lth.Dataset) -> Engine:
         return Autograd(net, RECIPE, data)
     layers = linear_layers(net)
     assert layers is not None
-    return {"mlp": MLP, "sparse": Sparse}[loop](layers, RECIPE, data)
+    return ENGINES[loop](layers, RECIPE, data)
 
 
 def _ours(contender: Contender) -> Steps:
@@ -141,8 +143,7 @@ def _limit(_: Contender) -> Steps:
 LOOPS: Loops = {
     "ours": _ours,
     "autograd": _ours,
-    "mlp": _ours,
-    "sparse": _ours,
+    **dict.fromkeys(ENGINES, _ours),
     "evaluation": _evaluation,
     "textbook": _textbook,
     "textbook evaluation": _textbook_evaluation,

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -47,9 +48,9 @@ def chapter(lth: Any, notebook: str) -> float:
     """
     from IPython.core.interactiveshell import InteractiveShell
 
-    spent = [0.0]
+    clock = Clock()
     for name in TRAINS:
-        setattr(lth, name, _clocked(getattr(lth, name), spent))
+        setattr(lth, name, clock.over(getattr(lth, name)))
     lth.explore = lambda *_, **__: None  # sliders train nothing, and take minutes
     shell = InteractiveShell.instance()
     for cell in json.loads(Path(notebook).read_text("utf8"))["cells"]:
@@ -57,20 +58,38 @@ def chapter(lth: Any, notebook: str) -> float:
             result = shell.run_cell("".join(cell["source"]))
             if not result.success:
                 raise RuntimeError(f"A cell of {notebook} failed: see above.")
-    return spent[0]
+    return clock.spent
 
 
-def _clocked(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
-    """Return the function; its time is added to what was spent."""
+class Clock:
+    """Runs while any of some functions does, in whichever thread.
 
-    def clocked(*words: Any, **more: Any) -> Any:
-        start = time.perf_counter()
-        try:
-            return function(*words, **more)
-        finally:
-            spent[0] += time.perf_counter() - start
+    Attributes:
+        spent: The seconds it ran.
+    """
 
-    return clocked
+    def __init__(self) -> None:
+        self.spent, self._start, self._running = 0.0, 0.0, 0
+        self._lock = threading.Lock()
+
+    def over(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, clocked."""
+
+        def clocked(*words: Any, **more: Any) -> Any:
+            self._count(1)
+            try:
+                return function(*words, **more)
+            finally:
+                self._count(-1)
+
+        return clocked
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            now = time.perf_counter()
+            if self._running:
+                self.spent += now - self._start
+            self._start, self._running = now, self._running + change
 
 
 def main(folder: str, what: str, word: str) -> None:

@@ -183,6 +183,23 @@ def test_only_what_a_chapter_trains_counts_by_its_own_library(tmp_path):
         runs.spent(tmp_path, str(tmp_path), "chapter", chapter)
 
 
+def test_what_trains_side_by_side_counts_once(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(whole.time, "perf_counter", lambda: now[0])
+    clock = whole.Clock()
+
+    def train(*others):
+        now[0] += 2
+        for other in others:
+            clock.over(other)()
+        now[0] += 2
+
+    clock.over(train)(train, train)
+    now[0] += 100
+    clock.over(train)()
+    assert clock.spent == 4 + 2 * 4 + 4
+
+
 def test_only_chapters_that_every_checkout_has_are_compared(tmp_path):
     for build, names in {"a": ("1", "2", "3"), "b": ("3", "1")}.items():
         (tmp_path / build / "notebooks").mkdir(parents=True)
