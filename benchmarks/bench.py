@@ -84,15 +84,23 @@ def table(found: Mapping[str, float]) -> str:
     )
 
 
-def crossings(found: Mapping[str, float]) -> list[str]:
-    """Say where the library changes engines, and where it should have."""
-    constants = {"crossover": ("steps of LeNet", CROSSOVER)}
-    return [
-        f"Sparse and dense {what} take as long at a density of {found[key]:.2f};"
-        f" the library changes at {constant:g}."
-        for key, (what, constant) in constants.items()
-        if key in found
-    ]
+def crossings(found: Mapping[str, float], rows: Sequence[lenet.Row]) -> list[str]:
+    """Say where sparse and dense steps take as long, and what the library thinks."""
+    lines = []
+    if rows:
+        where = lenet.crossings(rows)
+        lines.append(
+            "Surviving weights take as long as a step of non-zero pixels at"
+            f" {where['pixels']:.2f} and of whole products at {where['mlp']:.2f};"
+            f" LeNet changes at {CROSSOVER:g}."
+        )
+    if "conv_crossover" in found:
+        lines.append(
+            f"Sparse convolutions take as long as torch's at"
+            f" {found['conv_crossover']:.2f} of the weights in the worst shape;"
+            f" networks change at CONV."
+        )
+    return lines
 
 
 def as_json(found: Mapping[str, float]) -> str:
@@ -168,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.record:
         record(place, found, rows, provenance(options.rounds))
     print(table(found))
-    print("\n".join([*crossings(found), *here.absent]))
+    print("\n".join([*crossings(found, rows), *here.absent]))
     return 1 if missed(found) else 0
 
 

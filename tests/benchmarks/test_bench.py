@@ -67,14 +67,22 @@ def test_the_crossover_is_where_the_ratio_falls_through_1(ratios, density):
     assert turns.crossover(ratios) == pytest.approx(density)
 
 
-def test_the_crossover_is_found_in_the_ladders_rows():
-    rows = [
-        (loop, 0, density, repeat, microseconds * (1 + repeat))
-        for density, sparse in ((0.2, 50.0), (0.4, 100.0), (0.6, 150.0))
-        for repeat in range(3)
-        for loop, microseconds in (("mlp", 100.0), ("sparse", sparse))
-    ]
-    assert lenet.crossover_of(rows) == pytest.approx(0.4)
+ROWS = [
+    (loop, 0, density, repeat, microseconds * (1 + repeat))
+    for density, sparse_step in ((0.2, 50.0), (0.4, 100.0), (0.6, 150.0))
+    for repeat in range(3)
+    for loop, microseconds in {
+        "mlp": 125.0,
+        "pixels": 100.0,
+        "sparse": sparse_step,
+    }.items()
+]
+
+
+def test_the_crossovers_are_found_in_the_ladders_rows():
+    found = lenet.crossings(ROWS)
+    assert found["pixels"] == found["dense"] == pytest.approx(0.4)
+    assert found["mlp"] == pytest.approx(0.52)
 
 
 def test_a_ratio_of_who_did_not_take_part_is_left_out():
@@ -95,10 +103,11 @@ def test_floors_and_aims_say_met_or_missed():
 
 
 def test_it_is_said_where_the_library_changes_engines():
-    (line,) = bench.crossings({"crossover": 0.4321})
-    assert line.startswith("Sparse and dense steps of LeNet take as long at a density")
-    assert "0.43;" in line
-    assert f"{sparse.CROSSOVER:g}." in line
+    lines = bench.crossings({"conv_crossover": 0.613}, ROWS)
+    assert "0.40 and of whole products at 0.52" in lines[0]
+    assert f"LeNet changes at {sparse.CROSSOVER:g}." in lines[0]
+    assert "0.61 of the weights in the worst shape" in lines[1]
+    assert bench.crossings({}, []) == []
 
 
 def test_a_run_prints_and_writes_what_was_measured(monkeypatch, tmp_path, capsys):
@@ -191,6 +200,7 @@ def root(tmp_path) -> Path:
             "textbook": 8000.0,
             "autograd": 1600.0,
             "mlp": 800.0,
+            "pixels": 500.0,
             "sparse": 50 + 1000 * density,
         }.items()
     ]
