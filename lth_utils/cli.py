@@ -24,9 +24,10 @@ _EXAMPLES = """examples:
   lth run lenet-mnist                        the quick profile: minutes
   lth run lenet-mnist --profile quick --seeds 3
   lth run conv2                              a small convolutional network
+  lth run lenet-mnist --curves               every split, at every evaluation
   lth show lenet-mnist --profile laptop      yours, or else the recorded run
   lth show lenet-gain --profile laptop --csv > gain.csv
-                                             every evaluation, tidy
+                                             its evaluations, tidy
   lth ladder lenet-50-17                     densities round by round
   lth data mnist                             fetch and check a data set
 
@@ -114,6 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_experiment(run)
     run.add_argument("--workers", type=int, help="processes (default: every core)")
+    run.add_argument(
+        "--curves",
+        action="store_true",
+        help="whole curves of all: measure every split at every evaluation, where"
+        " the profile asks for its figures' curves alone",
+    )
     run.add_argument(
         "--record",
         action="store_true",

@@ -43,6 +43,11 @@ def run(words: argparse.Namespace) -> None:
             "A record holds every arm of the profile: expected --record without"
             " --arms; leave it out."
         )
+    if words.record and words.curves:
+        raise LotteryError(
+            "A record keeps the curves that the profile's figures show: expected"
+            " --record without --curves; leave one out."
+        )
     if words.again and not words.record:
         raise LotteryError(
             "--again says where a record goes: expected it with --record; add that,"
@@ -65,7 +70,8 @@ def run(words: argparse.Namespace) -> None:
             again=words.again,
         )
         print(f"Recorded in {place}", file=sys.stderr)
-    _print(chosen.name, runs.run(chosen, workers=words.workers), words.csv)
+    table = runs.run(chosen, workers=words.workers, curves=words.curves)
+    _print(chosen.name, table, words.csv)
 
 
 def show(words: argparse.Namespace) -> None:

@@ -219,14 +219,16 @@ def find_ticket(
     rest = replace(recipe, iterations=recipe.iterations - rewind_to)
     tickets: list[Ticket] = []
     try:
-        init = train(net, data, recipe, seed, round=0, keep_at=rewind_to).kept
+        init = train(
+            net, data, recipe, seed, round=0, keep_at=rewind_to, curves=False
+        ).kept
         for round in range(1, rounds + 1):
             masks = pruning.prune(net, rates, scope=scope)
             made = {"arm": "ticket", "round": round, "rewind": rewind_to}
             tickets.append(_ticket(maker, seed, masks, init, made))
             if round < rounds:
                 rewind(net, init, masks)
-                train(net, data, rest, seed, round)
+                train(net, data, rest, seed, round, curves=False)
     except BaseException as error:
         if tickets:
             _carry(error, tickets)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lth_utils.experiments.plans import CHAINS, Plan
@@ -27,6 +27,8 @@ class Job:
         seed: The repeat.
         control: The repeat of a control within the seed.
         round: The pruning round.
+        curves: Whether every evaluation is of all splits. What else is kept is
+            the same to the bit, so this is no part of what a job is.
     """
 
     network: str
@@ -38,6 +40,7 @@ class Job:
     seed: int
     control: int
     round: int
+    curves: bool = field(default=False, compare=False)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Job":
@@ -49,17 +52,21 @@ class Job:
         """The training whose outcome this one starts from, if any."""
         if self.arm == "dense":
             return None
-        dense = replace(self, arm="dense", control=0, round=0)
+        dense = replace(self, arm="dense", control=0, round=0, curves=False)
         if self.arm.startswith("oneshot"):
             return dense
         chain = "continuing" if self.arm.startswith("continu") else "ticket"
         pruned = self.arm in (*CHAINS, "continued")  # the others share its masks
         before = self.round - 1 if pruned else self.round
-        return replace(self, arm=chain, control=0, round=before) if before else dense
+        return replace(dense, arm=chain, round=before) if before else dense
+
+    def content(self) -> dict[str, Any]:
+        """What decides its outcome, as JSON can hold it."""
+        return {name: v for name, v in asdict(self).items() if name != "curves"}
 
     def key(self, environment: Mapping[str, str]) -> str:
         """The name of its place in the store."""
-        content = json.dumps([asdict(self), environment], sort_keys=True)
+        content = json.dumps([self.content(), environment], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
@@ -70,7 +77,7 @@ class Result:
     Args:
         masks: The structure that was trained.
         init_seed: Draws the weights it started from.
-        curve: Its evaluations.
+        curve: Its evaluations: all splits, or what the job asked for.
         weights: The trained weights of an arm that others start from (dense
             and the chains); else empty.
         seconds: The time it took.
@@ -92,11 +99,24 @@ def jobs_of(plan: Plan) -> list[Job]:
             part.scaling,
             part.recipe,
             part.pruning,
-            *training,
+            arm,
+            seed,
+            control,
+            round,
+            curves=part.shows(arm, round),
         )
         for part in plan.parts
-        for training in part.trainings()
+        for arm, seed, control, round in part.trainings()
     ]
+
+
+def merged(jobs: Iterable[Job]) -> list[Job]:
+    """Return each training once, with its curves if anybody asks for them."""
+    found: dict[Job, Job] = {}  # in the plan's order, which a set would lose
+    for job in jobs:
+        if job.curves or job not in found:
+            found[job] = job
+    return list(found.values())
 
 
 def with_ancestors(jobs: Iterable[Job]) -> list[Job]:
@@ -105,14 +125,15 @@ def with_ancestors(jobs: Iterable[Job]) -> list[Job]:
     Chains come before controls, and lower rounds first, so that several
     workers always find something that is ready.
     """
-    found: dict[Job, None] = {}  # in the plan's order, which a set would lose
-    for job in jobs:
-        current: Job | None = job
-        while current is not None and current not in found:
-            found[current] = None
+    every: dict[Job, None] = {}
+    asked = merged(jobs)
+    for job in asked:
+        current = job.parent()
+        while current is not None and current not in every:
+            every[current] = None
             current = current.parent()
     chains = ("dense", *CHAINS)
     return sorted(
-        found,
+        merged([*asked, *every]),
         key=lambda job: (job.arm not in chains, job.round, job.seed, job.arm),
     )

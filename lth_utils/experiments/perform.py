@@ -65,14 +65,15 @@ def _train(
 ) -> list[Training]:
     """Train the jobs' networks: LeNets on a GPU together, others one by one."""
     recipe, keys = jobs[0].recipe, [(job.seed, job.round) for job in jobs]
+    curves = [job.curves for job in jobs]
     alone = len(nets) == 1
     if linear_layers(nets[0]) is None or (alone and device.type == "cpu"):
         return [
-            train(net, data, recipe, *key, device)
-            for net, key in zip(nets, keys, strict=True)
+            train(net, data, recipe, *key, device, curves=whole)
+            for net, key, whole in zip(nets, keys, curves, strict=True)
         ]
-    try:
-        return train_together(nets, data, recipe, keys, device)
+    try:  # a stack is evaluated as one, so all get what one asks for
+        return train_together(nets, data, recipe, keys, device, curves=any(curves))
     except torch.OutOfMemoryError:
         if alone:
             raise

@@ -36,8 +36,11 @@ class Experiment:
             trained; None is every round.
         controls: Repeats of an arm for each seed and round (1 if missing),
             for arms that draw something of their own (words.DRAWN).
-        curve_rounds: The rounds whose whole curves are recorded, because a
-            figure shows them.
+        curve_rounds: The rounds whose whole curves are measured and recorded,
+            because a figure shows them: all splits at every evaluation. Of the
+            others there is the validation split at every evaluation, and all
+            splits at early stop and at the end.
+        curve_arms: The arms of which that is so.
         scaling: The input scaling.
 
     Raises:
@@ -58,6 +61,7 @@ class Experiment:
     control_rounds: tuple[int, ...] | None = None
     controls: Mapping[str, int] = field(default_factory=dict)
     curve_rounds: tuple[int, ...] = ()
+    curve_arms: tuple[str, ...] = ("dense", "ticket", "reinit")
     scaling: str = "standardize"
 
     def __post_init__(self) -> None:
@@ -69,9 +73,7 @@ class Experiment:
         choose("scaling", self.scaling, SCALINGS)
         self.recipe.steps_per_epoch(TRAIN_IMAGES[self.data])
         seeds = several("The seeds", self.seeds, "(0, 1, 2)")
-        arms = distinct("The arms", several("The arms", self.arms, _ARMS))
-        for arm in arms:
-            choose("arm", arm, ARMS)
+        arms = _checked_arms("The arms", self.arms)
         least = 0 if arms == ("dense",) else 1
         rounds = whole("The number of rounds", self.rounds, least)
         # Into `vars`, since a frozen value refuses to be set.
@@ -81,6 +83,7 @@ class Experiment:
             rounds=rounds,
             controls=_checked_controls(self.controls, arms),
             curve_rounds=_checked_rounds("curve_rounds", self.curve_rounds, 0, rounds),
+            curve_arms=_checked_arms("The curve_arms", self.curve_arms),
         )
         if self.control_rounds is not None:
             # Without an arm that is trained at them they say nothing.
@@ -101,6 +104,10 @@ class Experiment:
                 for seed in self.seeds:
                     for control in range(self.controls.get(arm, 1)):
                         yield arm, seed, control, round
+
+    def shows(self, arm: str, round: int) -> bool:
+        """Whether a figure shows the whole curves of an arm at a round."""
+        return arm in self.curve_arms and round in self.curve_rounds
 
     def _rounds(self, arm: str) -> tuple[int, ...]:
         if arm == "dense":
@@ -150,17 +157,28 @@ class Study:
         """The rounds whose whole curves are recorded."""
         return self.parts[0].curve_rounds
 
+    @property
+    def curve_arms(self) -> tuple[str, ...]:
+        """The arms whose whole curves are recorded at these rounds."""
+        return self.parts[0].curve_arms
+
 
 Plan = Experiment | Study
 
 
-def narrowed(plan: Plan, seeds: int | None, arms: Iterable[str] | None) -> Plan:
+def narrowed(
+    plan: Plan,
+    seeds: int | None,
+    arms: Iterable[str] | None,
+    curves: bool = False,
+) -> Plan:
     """Return the experiment, or each of a study's, with fewer seeds or arms.
 
     Args:
         plan: The experiment or study.
         seeds: How many seeds, counted from 0; None keeps the plan's.
         arms: Some of its arms; None keeps all.
+        curves: Whether to show the whole curves of all that is left.
 
     Raises:
         LotteryError: If `seeds` is no integer above 0, or an arm is not there.
@@ -172,6 +190,8 @@ def narrowed(plan: Plan, seeds: int | None, arms: Iterable[str] | None) -> Plan:
         for arm in arms:
             choose(f"arm of {plan.name} {plan.profile}", arm, plan.parts[0].arms)
     parts = tuple(_narrowed(part, seeds, arms) for part in plan.parts)
+    if curves:
+        parts = tuple(_whole(part) for part in parts)
     return replace(plan, parts=parts) if isinstance(plan, Study) else parts[0]
 
 
@@ -184,6 +204,20 @@ def _narrowed(
         controls = {arm: n for arm, n in part.controls.items() if arm in arms}
         part = replace(part, arms=arms, controls=controls)
     return part
+
+
+def _whole(part: Experiment) -> Experiment:
+    return replace(
+        part, curve_rounds=tuple(range(part.rounds + 1)), curve_arms=part.arms
+    )
+
+
+def _checked_arms(what: str, arms: Iterable[str]) -> tuple[str, ...]:
+    """Return arms of a plan, checked."""
+    found = distinct(what, several(what, arms, _ARMS))
+    for arm in found:
+        choose("arm", arm, ARMS)
+    return found
 
 
 def _checked_rounds(

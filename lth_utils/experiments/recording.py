@@ -94,7 +94,8 @@ def write_record(
     """
     from lth_utils.experiments.workers import cores
 
-    text = thin(table, plan.curve_rounds).to_csv(index=False, float_format="%.6g")
+    shown = thin(table, plan.curve_rounds, plan.curve_arms)
+    text = shown.to_csv(index=False, float_format="%.6g")
     # No time stamp inside, so that the same table gives the same bytes.
     files = {TABLE: gzip.compress(text.encode(), mtime=0), **_tickets(plan)}
     one_thread = table.attrs["device"] == "cpu"

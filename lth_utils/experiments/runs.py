@@ -17,7 +17,13 @@ from lth_utils.devices import best_device
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.environment import environment
-from lth_utils.experiments.jobs import Job, Result, jobs_of, with_ancestors
+from lth_utils.experiments.jobs import (
+    Job,
+    Result,
+    jobs_of,
+    merged,
+    with_ancestors,
+)
 from lth_utils.experiments.perform import start
 from lth_utils.experiments.perform import trained as rebuilt
 from lth_utils.experiments.plans import Plan, narrowed
@@ -29,6 +35,7 @@ from lth_utils.masking import masked
 from lth_utils.models import network
 from lth_utils.pruning import check_ladder
 from lth_utils.tickets import Ticket
+from lth_utils.training.evaluation import Point, Training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +48,7 @@ def run(
     seeds: int | None = None,
     arms: Sequence[str] | None = None,
     workers: int | None = None,
+    curves: bool = False,
 ) -> pd.DataFrame:
     """Return an experiment's results, training what the store lacks.
 
@@ -54,6 +62,11 @@ def run(
         arms: Some of its arms; None keeps all.
         workers: One-thread processes; None takes every core. Their number
             never changes a result.
+        curves: Whether to measure all splits at every evaluation, for figures
+            of whole curves. Else that is done for the experiment's
+            `curve_rounds` and `curve_arms` alone, and of the rest you have the
+            validation split at every evaluation, and all splits at early stop
+            and at the end: the same numbers, sooner.
 
     Returns:
         A tidy table: experiment, arm, seed, control, round, density,
@@ -65,7 +78,7 @@ def run(
             the store cannot be used, before any training; or if a training
             diverges. What was finished before is kept in the store.
     """
-    chosen = chosen_experiment(name, profile, seeds, arms)
+    chosen = chosen_experiment(name, profile, seeds, arms, curves)
     jobs = jobs_of(chosen)
     store, results = _finish(jobs, f"{chosen.name} {chosen.profile}", workers)
     return table_of(chosen, results, store)
@@ -76,16 +89,15 @@ def chosen_experiment(
     profile: str,
     seeds: int | None = None,
     arms: Sequence[str] | None = None,
+    curves: bool = False,
 ) -> Plan:
     """Return the experiment or study that the words of `run` name.
 
     Raises:
         LotteryError: If an argument is wrong, or a round would prune nothing.
     """
-    if isinstance(name, str):
-        plan = experiment(name, profile, seeds, arms)
-    else:
-        plan = narrowed(name, seeds, arms)
+    plan = experiment(name, profile) if isinstance(name, str) else name
+    plan = narrowed(plan, seeds, arms, curves)
     for part in plan.parts:
         if part.arms != ("dense",):
             _check_ladder(part.network, part.pruning, part.rounds)
@@ -169,13 +181,14 @@ def _one(
 def stored(jobs: Sequence[Job]) -> tuple[Store, dict[Job, Result]]:
     """Return the store for these jobs, and those of them that it holds.
 
-    Nothing is downloaded and nothing written.
+    One that lacks curves that are asked for is not there. Nothing is
+    downloaded and nothing written.
 
     Raises:
         LotteryError: If one of them is damaged.
     """
     store = Store(runs_folder(), environment(digest(jobs[0].data), best_device()))
-    return store, {job: store.read(job) for job in jobs if store.has(job)}
+    return store, {job: store.read(job) for job in merged(jobs) if store.has(job)}
 
 
 def finished(plan: Plan) -> tuple[pd.DataFrame | None, str]:
@@ -198,7 +211,7 @@ def _finish(
     """Train what the store lacks of `jobs` and of all they start from."""
     workers = check_workers(workers)
     store, found = stored(jobs)
-    if lacking := [job for job in jobs if job not in found]:
+    if lacking := [job for job in merged(jobs) if job not in found]:
         every = with_ancestors(lacking)
         missing = [job for job in every if not store.has(job)]
         # Here, not in each worker: data that is not to be had ends the run now.
@@ -237,7 +250,7 @@ def table_of(chosen: Plan, results: Mapping[Job, Result], store: Store) -> pd.Da
         for part in chosen.parts
         for job in jobs_of(part)
         for density in [results[job].masks.density]
-        for point in sorted(results[job].curve)
+        for point in sorted(_asked(job, results[job]))
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table.attrs = {
@@ -249,3 +262,8 @@ def table_of(chosen: Plan, results: Mapping[Job, Result], store: Store) -> pd.Da
         "training_seconds": round(sum(result.seconds for result in results.values())),
     }
     return table
+
+
+def _asked(job: Job, result: Result) -> list[Point]:
+    """Return the evaluations that a job asks for: the store may hold more."""
+    return result.curve if job.curves else Training(result.curve).ends()

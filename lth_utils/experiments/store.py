@@ -1,7 +1,7 @@
 """Finished trainings in one folder, each under the name of what made it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lth_utils.errors import LotteryError
@@ -9,7 +9,7 @@ from lth_utils.experiments.jobs import Job, Result
 from lth_utils.files.bundles import labelled, part, read_bundle, write_bundle
 from lth_utils.files.places import check_writable, user_folder
 from lth_utils.masks import Masks
-from lth_utils.training.evaluation import Point
+from lth_utils.training.evaluation import Point, Training
 
 _REMEDY = "; finished rounds are kept"
 
@@ -40,17 +40,32 @@ class Store:
         return self.folder / job.key(self.environment)
 
     def has(self, job: Job) -> bool:
-        """Whether the job is finished."""
-        return self.place(job).exists()
+        """Whether the job is finished, with its curves if it asks for them.
+
+        Raises:
+            LotteryError: If it asks for them, and its place is damaged.
+        """
+        place = self.place(job)
+        there = place.exists()
+        if there and job.curves:
+            there = bool(read_bundle(place, "training")[0].get("curves"))
+        return there
 
     def write(self, job: Job, result: Result) -> None:
         """Keep a finished training, whole or not at all.
 
+        It takes the place of one without its curves, and never that of one
+        with them, which another process may have made meanwhile.
+
         Raises:
             LotteryError: If the disk refuses.
         """
+        curves = Training(result.curve).whole
+        if not curves and self.has(replace(job, curves=True)):
+            return
         about = {
-            "job": asdict(job),
+            "job": job.content(),
+            "curves": curves,
             "environment": dict(self.environment),
             "init_seed": result.init_seed,
             "seconds": result.seconds,
@@ -67,7 +82,7 @@ class Store:
         """
         place = self.place(job)
         page, tensors = read_bundle(place, "training")
-        if page.get("job") != asdict(job):
+        if page.get("job") != job.content():
             raise LotteryError(
                 f"{place} holds another training than its name says: expected"
                 f" {job.arm}, seed {job.seed}, round {job.round}. Delete it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lth_utils.errors import LotteryError
@@ -172,13 +173,16 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def thin(table: pd.DataFrame, curve_rounds: tuple[int, ...]) -> pd.DataFrame:
+def thin(
+    table: pd.DataFrame, curve_rounds: Sequence[int], curve_arms: Sequence[str]
+) -> pd.DataFrame:
     """Keep what a record needs: early stop, the end, and some whole curves.
 
     Args:
-        table: A whole tidy table.
-        curve_rounds: The rounds whose curves of dense, ticket and reinit are
-            kept whole, because a figure shows them.
+        table: A tidy table, as `run` returns it.
+        curve_rounds: The rounds whose curves are kept whole, because a figure
+            shows them.
+        curve_arms: The arms of which that is so.
     """
     stops = early_stop(table)[[*TRAINING, "iteration"]]
     merged = table.merge(stops, on=TRAINING, suffixes=("", "_stop"))
@@ -186,7 +190,6 @@ def thin(table: pd.DataFrame, curve_rounds: tuple[int, ...]) -> pd.DataFrame:
     at_end = merged["iteration"] == merged.groupby(TRAINING)["iteration"].transform(
         "max"
     )
-    shown = merged["round"].isin(curve_rounds)
-    whole = shown & merged["arm"].isin(["dense", "ticket", "reinit"])
+    whole = merged["round"].isin(curve_rounds) & merged["arm"].isin(curve_arms)
     kept: pd.DataFrame = merged[at_stop | at_end | whole]
     return kept[list(COLUMNS)].reset_index(drop=True)

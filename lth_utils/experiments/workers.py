@@ -17,9 +17,10 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,7 @@ def work(
         try:
             while waiting or running:
                 free = len(crew) - len(running)
-                for batch in _ready(waiting, store, free, together):
+                for batch in _ready(waiting, running.values(), store, free, together):
                     waiting = [job for job in waiting if job not in batch]
                     running[threads.submit(train, batch)] = batch
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -170,16 +171,22 @@ def work(
 
 
 def _ready(
-    waiting: Sequence[Job], store: Store, free: int, together: bool
+    waiting: Sequence[Job],
+    running: Collection[Sequence[Job]],
+    store: Store,
+    free: int,
+    together: bool,
 ) -> list[list[Job]]:
     """Return the first `free` batches of jobs whose parents are finished.
 
     A batch is a single job, or, where jobs train together, all that are alike.
     """
     found: list[list[Job]] = []
+    # A parent in the store that is trained again, for its curves, is replaced.
+    open_ = {*waiting, *chain.from_iterable(running)}
     for job in waiting:
         parent = job.parent()
-        if parent is not None and not store.has(parent):
+        if parent is not None and (parent in open_ or not store.has(parent)):
             continue
         alike = [batch for batch in found if together and _alike(batch[0], job)]
         if alike:

@@ -42,7 +42,7 @@ def measured(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 def whole_curves(
     rows: pd.DataFrame, arms: list[str], rounds: Sequence[int] | None
 ) -> pd.DataFrame:
-    """Keep whole curves; a record thins others to early stop and the end."""
+    """Keep whole curves; others were measured at early stop and the end only."""
     rows = rows[rows["arm"].isin(["dense", *arms])]
     training = ["arm", "round", "seed", "control"]
     points = rows.groupby(training)["iteration"].transform("size")
@@ -57,7 +57,8 @@ def whole_curves(
             raise LotteryError(
                 f"The table has no whole curve of arm {arm!r}{at}: expected one of the"
                 f" rounds that it keeps whole, {', '.join(map(str, kept)) or 'none'}."
-                " A record keeps few; lth.run returns all."
+                " A run measures them where it is asked to: lth.run(..., curves=True),"
+                " or lth run --curves. A record keeps few."
             )
     rows = rows[rows["round"].isin(rounds or kept)]
     remaining = rows["density"].map(percent)

@@ -1,7 +1,7 @@
 """Evaluations: loss and accuracy on the three splits, and what they showed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ class Training:
     """What one training run showed.
 
     Args:
-        curve: Every evaluation, in the order in which it was made.
+        curve: Every evaluation, by iteration, then in the order of words.SPLITS.
         kept: The weights at the iteration that was asked for, if one was.
     """
 
@@ -61,6 +61,21 @@ class Training:
         """The last iteration, which is always evaluated."""
         return self.curve[-1].iteration
 
+    @property
+    def whole(self) -> bool:
+        """Whether every evaluation was of all splits."""
+        iterations = {point.iteration for point in self.curve}
+        return len(self.curve) == len(SPLITS) * len(iterations)
+
+    def ends(self) -> list[Point]:
+        """Return what `curves=False` measures of a training.
+
+        That is the validation split at every evaluation, and all splits at
+        early stop and at the end.
+        """
+        both = (self.early_stop, self.last)
+        return [p for p in self.curve if p.split == "validation" or p.iteration in both]
+
     def at(self, iteration: int, split: str = "test") -> Point:
         """Return the evaluation of `split` at `iteration`.
 
@@ -71,6 +86,13 @@ class Training:
         for point in self.curve:
             if (point.iteration, point.split) == (iteration, split):
                 return point
+        if any(point.iteration == iteration for point in self.curve):
+            raise LotteryError(
+                f"The {split} split was not measured at iteration {iteration}:"
+                f" expected .early_stop = {self.early_stop} or .last = {self.last},"
+                " since this training was without its curves. Train with curves=True"
+                " to have all splits at every evaluation."
+            )
         raise LotteryError(
             f"Nothing was evaluated at iteration {iteration}: expected one of the"
             f" recipe's evaluations, such as .early_stop = {self.early_stop}."
@@ -78,23 +100,51 @@ class Training:
 
 
 def evaluations(
-    measure: Measure, data: Dataset, iteration: int, recipe: Recipe
+    measure: Measure,
+    data: Dataset,
+    recipe: Recipe,
+    iterations: Sequence[int],
+    splits: Sequence[str] = SPLITS,
 ) -> list[list[Point]]:
-    """Return each replica's points at an iteration; an engine has one.
+    """Return each replica's points, a split each; an engine has one replica.
+
+    Args:
+        measure: What measures all replicas.
+        data: What it measures them on.
+        recipe: How they are trained.
+        iterations: Where each of the replicas is.
+        splits: What is measured.
 
     Raises:
         LotteryError: If a loss is no finite number.
     """
     found = [
-        [Point(iteration, split, *each) for each in measure(sample_of(data, split))]
-        for split in SPLITS
+        [
+            Point(iteration, split, *each)
+            for iteration, each in zip(
+                iterations, measure(sample_of(data, split)), strict=True
+            )
+        ]
+        for split in splits
     ]
-    if not all(math.isfinite(point.loss) for points in found for point in points):
-        raise LotteryError(
-            f"Training diverged: the loss at iteration {iteration} is no finite"
-            f" number; expected it to fall. Lower the learning rate ({recipe.lr:g})."
-        )
+    for point in (point for points in found for point in points):
+        if not math.isfinite(point.loss):
+            raise LotteryError(
+                f"Training diverged: the loss at iteration {point.iteration} is no"
+                " finite number; expected it to fall. Lower the learning rate"
+                f" ({recipe.lr:g})."
+            )
     return [list(points) for points in zip(*found, strict=True)]
+
+
+def validation_loss(points: Sequence[Point]) -> float:
+    """Return the loss on the validation split, which every evaluation has."""
+    return next(point.loss for point in points if point.split == "validation")
+
+
+def in_order(curve: Sequence[Point]) -> list[Point]:
+    """Return evaluations by iteration, then in the order of SPLITS."""
+    return sorted(curve, key=lambda p: (p.iteration, SPLITS.index(p.split)))
 
 
 def evaluate(net: nn.Module, data: Dataset, split: str = "test") -> tuple[float, float]:

@@ -1,203 +1,295 @@
 """The loops of a sparse network's step, compiled by Numba on first use.
 
-A layer's surviving weights are three arrays, row by row (CSR): `starts`
-(units + 1,), where each unit's weights begin; `inputs` (weights,), which input
-each weight reads; `values` (weights,). Signals are held as (tiles, units,
-LANES): the images of a tile lie side by side, so that a weight meets LANES of
-them in one run over memory, and the processor's vector unit does the rest.
-Four weights share each pass over a unit's sum, which saves three of four
-trips to memory.
+The images of a tile lie side by side, LANES of them, so that a weight meets all
+of them in one run over memory: a signal is (units * LANES,), a unit's lanes one
+after the other, and stays in registers while it is summed (`vectors.py`). The
+input is held in bytes, as the data set has it, a quarter of the memory.
 
-Sums may be reassociated (that is what makes them fast); the order is fixed
-once compiled, so a training repeats itself to the bit on the same machine.
+The network's parameters are one array, `theta`. A `Layer` says where in it the
+weights that survive begin, unit by unit; `rows` says for each of them where its
+input's lanes begin in the signal below. Every layer begins at a multiple of 16,
+and so do the biases; what is between is 0 and stays 0.
+
+Sums may be reassociated (that is what makes them fast); the order is fixed once
+compiled, so a training repeats itself to the bit on the same machine.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lth_utils.training.compiled import compiled
+from lth_utils.training.vectors import (
+    add,
+    axpy,
+    div,
+    dot,
+    fma,
+    gate,
+    load,
+    maximum,
+    mul,
+    splat,
+    store,
+    sub,
+    total,
+    totals,
+)
 
 LANES = 64  # images in a tile: four AVX-512 registers of float32
 
 Array = NDArray[Any]
 
 
+class Layer(NamedTuple):
+    """Where a layer's weights are, by the unit that they feed and that they read.
+
+    Attributes:
+        starts: (units + 1,), where in theta each unit's weights begin.
+        bias: Where in theta the units' biases begin.
+        back_starts: (inputs + 1,), where each input's weights begin in the next.
+        back: (weights,), where in theta they are.
+        back_rows: (weights,), where in the layer's delta their unit's lanes begin.
+    """
+
+    starts: Array
+    bias: int
+    back_starts: Array
+    back: Array
+    back_rows: Array
+
+
+# --- forward ------------------------------------------------------------------
+
+
 @compiled
-def tile(images: Array, tiles: Array) -> None:
-    """Lay images (N, units) out as tiles; lanes beyond N keep what they hold."""
-    for t in range(tiles.shape[0]):
-        first = t * LANES
-        count = min(LANES, images.shape[0] - first)
-        for unit in range(images.shape[1]):
-            to = tiles[t, unit]
-            for lane in range(count):
-                to[lane] = images[first + lane, unit]
+def multiply_bytes(
+    starts: Array,
+    rows: Array,
+    values: Array,
+    constants: Array,
+    tile: Array,
+    factor: Array,
+    out: Array,
+) -> None:
+    """Compute relu(factor * (values @ tile) + constants)."""
+    zero = splat(values.dtype.type(0), LANES)
+    times = load(factor, 0, LANES)
+    for unit in range(starts.size - 1):
+        a, b = zero, zero
+        k, end = starts[unit], starts[unit + 1]
+        while k + 2 <= end:
+            a = axpy(values[k], tile, rows[k], a)
+            b = axpy(values[k + 1], tile, rows[k + 1], b)
+            k += 2
+        if k < end:
+            a = axpy(values[k], tile, rows[k], a)
+        a = fma(add(a, b), times, splat(constants[unit], LANES))
+        store(out, unit * LANES, maximum(a, zero))
 
 
 @compiled
 def multiply(
     starts: Array,
-    inputs: Array,
-    values: Array,
-    bias: Array,
+    rows: Array,
+    theta: Array,
+    bias: int,
     signal: Array,
     out: Array,
     floor: Any,
 ) -> None:
-    """Compute max(floor, values @ signal + bias) for every tile."""
-    for t in range(signal.shape[0]):
-        x = signal[t]
-        for unit in range(bias.size):
-            total, first = out[t, unit], bias[unit]
-            for lane in range(LANES):
-                total[lane] = first
-            k, end = starts[unit], starts[unit + 1]
-            while k + 4 <= end:
-                v0, v1, v2, v3 = values[k], values[k + 1], values[k + 2], values[k + 3]
-                x0, x1 = x[inputs[k]], x[inputs[k + 1]]
-                x2, x3 = x[inputs[k + 2]], x[inputs[k + 3]]
-                for lane in range(LANES):
-                    total[lane] += (
-                        v0 * x0[lane] + v1 * x1[lane] + v2 * x2[lane] + v3 * x3[lane]
-                    )
-                k += 4
-            while k < end:
-                v0, x0 = values[k], x[inputs[k]]
-                for lane in range(LANES):
-                    total[lane] += v0 * x0[lane]
-                k += 1
-            for lane in range(LANES):
-                if total[lane] < floor:  # a NaN stays one, and is found
-                    total[lane] = floor
+    """Compute max(floor, weights @ signal + bias)."""
+    zero, least = splat(theta.dtype.type(0), LANES), splat(floor, LANES)
+    for unit in range(starts.size - 1):
+        a, b = splat(theta[bias + unit], LANES), zero
+        k, end = starts[unit], starts[unit + 1]
+        while k + 2 <= end:
+            a = axpy(theta[k], signal, rows[k], a)
+            b = axpy(theta[k + 1], signal, rows[k + 1], b)
+            k += 2
+        if k < end:
+            a = axpy(theta[k], signal, rows[k], a)
+        store(out, unit * LANES, maximum(add(a, b), least))
 
 
 @compiled
-def correlate(
-    starts: Array, inputs: Array, delta: Array, signal: Array, gradient: Array
+def fold_scaling(
+    layer: Layer, theta: Array, gains: Array, shifts: Array, scaled: Array, rest: Array
 ) -> None:
-    """Compute each weight's gradient: delta of its unit times its input."""
-    gradient[:] = 0
-    for t in range(signal.shape[0]):
-        x = signal[t]
-        for unit in range(starts.size - 1):
-            d = delta[t, unit]
-            k, end = starts[unit], starts[unit + 1]
-            while k + 4 <= end:
-                x0, x1 = x[inputs[k]], x[inputs[k + 1]]
-                x2, x3 = x[inputs[k + 2]], x[inputs[k + 3]]
-                s0, s1 = gradient[k], gradient[k + 1]
-                s2, s3 = gradient[k + 2], gradient[k + 3]
-                for lane in range(LANES):
-                    s0 += d[lane] * x0[lane]
-                    s1 += d[lane] * x1[lane]
-                    s2 += d[lane] * x2[lane]
-                    s3 += d[lane] * x3[lane]
-                gradient[k], gradient[k + 1] = s0, s1
-                gradient[k + 2], gradient[k + 3] = s2, s3
-                k += 4
-            while k < end:
-                x0, s0 = x[inputs[k]], gradient[k]
-                for lane in range(LANES):
-                    s0 += d[lane] * x0[lane]
-                gradient[k] = s0
-                k += 1
+    """Move the inputs' scaling into the first layer.
+
+    W (gain * x + shift) + b = (W * gain) x + (W shift + b): `scaled`, `rest`.
+    """
+    for unit in range(layer.starts.size - 1):
+        moved = theta[layer.bias + unit]
+        for k in range(layer.starts[unit], layer.starts[unit + 1]):
+            scaled[k] = theta[k] * gains[k]
+            moved += theta[k] * shifts[k]
+        rest[unit] = moved
+
+
+# --- scores -------------------------------------------------------------------
 
 
 @compiled
-def add_up(delta: Array, gradient: Array) -> None:
-    """Compute each unit's bias gradient (units,)."""
-    gradient[:] = 0
-    for t in range(delta.shape[0]):
-        for unit in range(delta.shape[1]):
-            total, d = gradient[unit], delta[t, unit]
-            for lane in range(LANES):
-                total += d[lane]
-            gradient[unit] = total
+def lower(scores: Array) -> None:
+    """Subtract each image's greatest score from all of its scores."""
+    top = load(scores, 0, LANES)
+    for i in range(LANES, scores.size, LANES):
+        top = maximum(top, load(scores, i, LANES))
+    for i in range(0, scores.size, LANES):
+        store(scores, i, sub(load(scores, i, LANES), top))
 
 
 @compiled
-def shut(delta: Array, signal: Array) -> None:
-    """Set delta to 0 where a ReLU was shut."""
-    for t in range(delta.shape[0]):
-        for unit in range(delta.shape[1]):
-            d, s = delta[t, unit], signal[t, unit]
-            for lane in range(LANES):
-                if s[lane] <= 0:
-                    d[lane] = 0
+def exponentiate(scores: Array, sums: Array) -> None:
+    """Set scores to exp(scores), and sums to each image's sum of them."""
+    for i in range(scores.size):
+        scores[i] = np.exp(scores[i])
+    whole = load(scores, 0, LANES)
+    for i in range(LANES, scores.size, LANES):
+        whole = add(whole, load(scores, i, LANES))
+    store(sums, 0, whole)
 
 
 @compiled
-def blame(scores: Array, labels: Array, share: Any) -> bool:
+def blame(scores: Array, labels: Array, share: Any, sums: Array) -> bool:
     """Turn scores into the gradient of the mean cross-entropy, in place.
 
-    Softmax minus one-hot, times `share` (1 / N); 0 in the lanes beyond N.
+    (softmax - one-hot) * share, with share = 1 / N; 0 in the lanes beyond the labels.
 
     Returns:
         Whether every label is the number of a class; others are left out, for
         they would write outside of the scores.
     """
-    classes, known = scores.shape[1], True
-    for n in range(scores.shape[0] * LANES):
-        t, lane = n // LANES, n % LANES
-        if n >= labels.size:
-            for c in range(classes):
-                scores[t, c, lane] = 0
-            continue
-        top = scores[t, 0, lane]
-        for c in range(1, classes):
-            top = max(top, scores[t, c, lane])
-        total = share * 0
-        for c in range(classes):
-            scores[t, c, lane] = np.exp(scores[t, c, lane] - top)
-            total += scores[t, c, lane]
-        factor = share / total
-        for c in range(classes):
-            scores[t, c, lane] *= factor
-        if 0 <= labels[n] < classes:
-            scores[t, labels[n], lane] -= share
+    known, classes = True, scores.size // LANES
+    lower(scores)
+    exponentiate(scores, sums)
+    factor = div(splat(share, LANES), load(sums, 0, LANES))
+    for i in range(0, scores.size, LANES):
+        store(scores, i, mul(load(scores, i, LANES), factor))
+        for lane in range(labels.size, LANES):
+            scores[i + lane] = 0
+    for lane in range(labels.size):
+        if 0 <= labels[lane] < classes:
+            scores[labels[lane] * LANES + lane] -= share
         else:
             known = False
     return known
 
 
+# --- backward -----------------------------------------------------------------
+
+
 @compiled
-def adam(
-    theta: Array,
+def back(layer: Layer, theta: Array, delta: Array, signal: Array, out: Array) -> None:
+    """Compute the delta of the layer below: weights.T @ delta where signal > 0."""
+    zero = splat(theta.dtype.type(0), LANES)
+    for unit in range(layer.back_starts.size - 1):
+        a, b = zero, zero
+        k, end = layer.back_starts[unit], layer.back_starts[unit + 1]
+        while k + 2 <= end:
+            a = axpy(theta[layer.back[k]], delta, layer.back_rows[k], a)
+            b = axpy(theta[layer.back[k + 1]], delta, layer.back_rows[k + 1], b)
+            k += 2
+        if k < end:
+            a = axpy(theta[layer.back[k]], delta, layer.back_rows[k], a)
+        below = gate(add(a, b), load(signal, unit * LANES, LANES))
+        store(out, unit * LANES, below)
+
+
+@compiled
+def sixteen(parts: Array) -> Any:
+    """Return a row of the sums of 16 rows of 16 lanes."""
+    return totals(
+        (
+            load(parts, 0, 16),
+            load(parts, 16, 16),
+            load(parts, 32, 16),
+            load(parts, 48, 16),
+            load(parts, 64, 16),
+            load(parts, 80, 16),
+            load(parts, 96, 16),
+            load(parts, 112, 16),
+            load(parts, 128, 16),
+            load(parts, 144, 16),
+            load(parts, 160, 16),
+            load(parts, 176, 16),
+            load(parts, 192, 16),
+            load(parts, 208, 16),
+            load(parts, 224, 16),
+            load(parts, 240, 16),
+        )
+    )
+
+
+@compiled
+def correlate(
+    layer: Layer,
+    rows: Array,
+    delta: Array,
+    signal: Array,
     gradient: Array,
-    mean: Array,
-    square: Array,
-    step: Any,
-    root: Any,
-    constants: Array,
+    parts: Array,
 ) -> None:
-    """Take one Adam step in place.
+    """Add a tile's part of a layer's gradient.
 
-    Args:
-        theta: The parameters.
-        gradient: Theirs.
-        mean: The running mean of gradients.
-        square: That of their squares.
-        step: Learning rate / (1 - beta1^t).
-        root: 1 / sqrt(1 - beta2^t).
-        constants: 1 - beta1, beta2, 1 - beta2, epsilon.
+    A weight's is the sum over lanes of its unit's delta times its input, a
+    bias's that of delta. Sixteen weights' sums over lanes are formed at once.
     """
-    fade, keep, renew, epsilon = constants[0], constants[1], constants[2], constants[3]
-    for i in range(theta.size):
-        g = gradient[i]
-        m = mean[i] + (g - mean[i]) * fade
-        s = square[i] * keep + g * g * renew
-        mean[i], square[i] = m, s
-        theta[i] -= step * m / (np.sqrt(s) * root + epsilon)
+    end = layer.starts[-1]
+    for unit in range(layer.starts.size - 1):
+        d = load(delta, unit * LANES, LANES)
+        gradient[layer.bias + unit] += total(d)
+        for k in range(layer.starts[unit], layer.starts[unit + 1]):
+            store(parts, k % 16 * 16, dot(d, signal, rows[k]))
+            if k % 16 == 15:
+                store(gradient, k - 15, add(load(gradient, k - 15, 16), sixteen(parts)))
+    if end % 16:
+        parts[end % 16 * 16 :] = 0
+        first = end - end % 16
+        store(gradient, first, add(load(gradient, first, 16), sixteen(parts)))
 
 
 @compiled
-def sgd(
-    theta: Array, gradient: Array, velocity: Array, lr: Any, momentum: Any, decay: Any
+def correlate_bytes(
+    layer: Layer,
+    rows: Array,
+    delta: Array,
+    tile: Array,
+    factor: Array,
+    gains: Array,
+    shifts: Array,
+    gradient: Array,
+    parts: Array,
+    sums: Array,
 ) -> None:
-    """Take one step of SGD with momentum and weight decay, in place."""
-    for i in range(theta.size):
-        v = velocity[i] * momentum + gradient[i] + decay * theta[i]
-        velocity[i] = v
-        theta[i] -= lr * v
+    """Add a tile's part of the first layer's gradient; its input is scaled.
+
+    Sum of d (gain * factor * x + shift) = gain * sum of d factor x + shift * sum of d.
+    """
+    end = layer.starts[-1]
+    times = load(factor, 0, LANES)
+    for unit in range(layer.starts.size - 1):
+        d = load(delta, unit * LANES, LANES)
+        whole = total(d)
+        gradient[layer.bias + unit] += whole
+        d = mul(d, times)
+        for k in range(layer.starts[unit], layer.starts[unit + 1]):
+            store(parts, k % 16 * 16, dot(d, tile, rows[k]))
+            sums[k % 16] = whole
+            if k % 16 == 15:
+                add_scaled(k - 15, parts, sums, gains, shifts, gradient)
+    if end % 16:
+        parts[end % 16 * 16 :] = 0
+        add_scaled(end - end % 16, parts, sums, gains, shifts, gradient)
+
+
+@compiled
+def add_scaled(
+    first: int, parts: Array, sums: Array, gains: Array, shifts: Array, gradient: Array
+) -> None:
+    """Add gains * (sums over parts' rows) + shifts * sums to 16 gradients."""
+    moved = fma(load(shifts, first, 16), load(sums, 0, 16), load(gradient, first, 16))
+    store(gradient, first, fma(load(gains, first, 16), sixteen(parts), moved))

@@ -18,10 +18,12 @@ from lth_utils.errors import LotteryError
 from lth_utils.masking import obey, snapshot
 from lth_utils.seeds import check_seed
 from lth_utils.training import sparse
+from lth_utils.training.best import Best, BestRows
 from lth_utils.training.engines import Autograd, Engine
-from lth_utils.training.evaluation import Point, Training, evaluations
+from lth_utils.training.evaluation import Point, Training, evaluations, in_order
 from lth_utils.training.mlp import MLP, linear_layers, mask_of
 from lth_utils.training.order import batches, epochs
+from lth_utils.training.pixels import SHARE, Pixels, share_of
 from lth_utils.training.probe import (
     check_match,
     check_trainable,
@@ -31,6 +33,10 @@ from lth_utils.training.probe import (
 )
 from lth_utils.training.recipes import Recipe
 from lth_utils.training.stack import Stack
+from lth_utils.words import SPLITS
+
+# What is measured at early stop when the rest is over.
+_SKIPPED = tuple(split for split in SPLITS if split != "validation")
 
 
 def train(
@@ -41,6 +47,7 @@ def train(
     round: int = 0,
     device: str | torch.device | None = None,
     keep_at: int | None = None,
+    curves: bool = True,
 ) -> Training:
     """Train `net` in place and evaluate it on the way.
 
@@ -59,6 +66,9 @@ def train(
         round: The pruning round; 0 for a dense network.
         device: Where to train; None chooses the GPU if there is one.
         keep_at: Also keep the weights after this iteration (0: at the start).
+        curves: Whether to measure all splits at every evaluation, which takes
+            longer than to train. If not, test and train are measured at early
+            stop and at the end alone; what is measured is the same to the bit.
 
     Returns:
         The losses and accuracies at every `evaluate_every`-th and the last
@@ -79,7 +89,7 @@ def train(
     with ordinary(place), own_modes(net):
         data = placed(data, place)
         check_match(net.to(place), data)
-        return _train(net, data, recipe, (seed, round), keep_at)
+        return _train(net, data, recipe, (seed, round), keep_at, curves)
 
 
 def _train(
@@ -88,12 +98,13 @@ def _train(
     recipe: Recipe,
     key: tuple[int, int],
     keep_at: int | None,
+    curves: bool,
 ) -> Training:
     """Train a network that fits the data set, where both are."""
     obey(net)
     kept = snapshot(net) if keep_at == 0 else {}
     engine = engine_for(net, recipe, data)
-    curve: list[Point] = []
+    best, curve = Best(net, engine), list[Point]()
 
     def measure(sample: Split) -> list[tuple[float, float]]:
         return [engine.measure(sample)]
@@ -107,10 +118,18 @@ def _train(
             engine.write()
             kept = snapshot(net)
         if _evaluated(recipe, iteration):
-            (points,) = evaluations(measure, data, iteration, recipe)
+            splits = _splits(recipe, iteration, curves)
+            (points,) = evaluations(measure, data, recipe, [iteration], splits)
+            curve += points
+            if not curves:
+                best.see(points)
+    if not curves and best.iteration < recipe.iterations:
+        with best.put_in():
+            at = [best.iteration]
+            (points,) = evaluations(measure, data, recipe, at, _SKIPPED)
             curve += points
     engine.write()
-    return Training(curve, kept)
+    return Training(in_order(curve), kept)
 
 
 def train_together(
@@ -119,6 +138,7 @@ def train_together(
     recipe: Recipe,
     keys: Sequence[tuple[int, int]],
     device: str | torch.device | None = None,
+    curves: bool = True,
 ) -> list[Training]:
     """Train LeNets of one shape in place, as one stack: for a GPU.
 
@@ -128,6 +148,7 @@ def train_together(
         recipe: How all of them are trained.
         keys: Each network's (seed, round), which names its order of batches.
         device: Where to train; None chooses the GPU if there is one.
+        curves: As in `train`; each network has an early stop of its own.
 
     Returns:
         What `train` would return for each, but for the rounding of sums.
@@ -148,33 +169,53 @@ def train_together(
     with ordinary(place):
         data = placed(data, place)
         stack = Stack([net.to(place) for net in nets], data, recipe)
-        return _train_together(stack, data, recipe, keys)
+        return _train_together(stack, data, recipe, keys, curves)
 
 
 def _train_together(
-    stack: Stack, data: Dataset, recipe: Recipe, keys: Sequence[tuple[int, int]]
+    stack: Stack,
+    data: Dataset,
+    recipe: Recipe,
+    keys: Sequence[tuple[int, int]],
+    curves: bool,
 ) -> list[Training]:
     """Train a stack on its data set."""
     place = data.device
     images, size = len(data.train.labels), recipe.batch_size
     steps = recipe.steps_per_epoch(images)
     orders = [epochs(images, seed, round) for seed, round in keys]
-    curves: list[list[Point]] = [[] for _ in keys]
+    best, seen = BestRows(stack), [list[Point]() for _ in keys]
     for iteration in range(1, recipe.iterations + 1):
         position = (iteration - 1) % steps
         if position == 0:
             order = torch.stack([next(each) for each in orders]).to(place)
         stack.step(order[:, position * size : (position + 1) * size])
         if _evaluated(recipe, iteration):
-            found = evaluations(stack.measure, data, iteration, recipe)
-            for curve, points in zip(curves, found, strict=True):
+            at, splits = [iteration] * len(keys), _splits(recipe, iteration, curves)
+            found = evaluations(stack.measure, data, recipe, at, splits)
+            for curve, points in zip(seen, found, strict=True):
+                curve += points
+            if not curves:
+                best.see(found)
+    if not curves:
+        with best.put_in():
+            at = best.iterations
+            found = evaluations(stack.measure, data, recipe, at, _SKIPPED)
+        for curve, points in zip(seen, found, strict=True):
+            if points[0].iteration < recipe.iterations:  # else they are there
                 curve += points
     stack.write()
-    return [Training(curve) for curve in curves]
+    return [Training(in_order(curve)) for curve in seen]
 
 
 def _evaluated(recipe: Recipe, iteration: int) -> bool:
     return iteration % recipe.evaluate_every == 0 or iteration == recipe.iterations
+
+
+def _splits(recipe: Recipe, iteration: int, curves: bool) -> Sequence[str]:
+    """Return the splits that are measured at once."""
+    now = curves or iteration == recipe.iterations
+    return SPLITS if now else ("validation",)
 
 
 def _stops(recipe: Recipe, keep_at: int | None) -> list[int]:
@@ -192,6 +233,10 @@ def engine_for(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine:
     alive = sum(int(mask.sum()) for mask in masks)
     density = alive / sum(mask.numel() for mask in masks)
     on_cpu = layers[0].weight.device.type == "cpu"
-    if on_cpu and density < sparse.CROSSOVER and sparse.numba_version():
+    if not on_cpu or not sparse.numba_version():
+        return MLP(layers, recipe, data)
+    if density < sparse.CROSSOVER:
         return sparse.Sparse(layers, recipe, data)
+    if share_of(data) < SHARE:
+        return Pixels(layers, recipe, data)
     return MLP(layers, recipe, data)

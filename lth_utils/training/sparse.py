@@ -2,31 +2,28 @@
 
 Forward, backward, optimizer and evaluation touch nothing but what the mask
 leaves, so that the cost of a step is a constant plus a line in the density.
-The loops are `kernels.py`; they need Numba, which is optional.
+The loops are `kernels.py` and `steps.py`; they need Numba, which is optional.
 """
 
-import math
 import warnings
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
-from lth_utils.training.measuring import measured
 from lth_utils.training.mlp import mask_of
 from lth_utils.training.recipes import Recipe
 
 Array = NDArray[Any]
 
 # Below this density the sparse step is the faster one (`make bench`).
-CROSSOVER = 0.58
+CROSSOVER = 0.45
 
 
 @cache
@@ -34,7 +31,7 @@ def numba_version() -> str | None:
     """Return Numba's version, or None, said once, if it cannot be used."""
     try:
         version: str = import_module("numba").__version__
-        import_module("lth_utils.training.kernels")
+        import_module("lth_utils.training.steps")
     except Exception as error:  # no ImportError where NumPy does not match it
         warnings.warn(
             "Sparse networks train as slowly as dense ones here, because Numba"
@@ -45,22 +42,149 @@ def numba_version() -> str | None:
     return version
 
 
-class _Layer:
-    """A linear layer's surviving weights, row by row, and by column.
+class Sparse:
+    """A ReLU network of masked linear layers on the CPU.
 
     Args:
-        mask: Which weights are alive, (out, in).
+        layers: What `mlp.linear_layers` returned; changed by `write` alone.
+        recipe: The optimizer: Adam, or SGD with momentum and weight decay.
+        data: What it is trained on.
+
+    Raises:
+        LotteryError: If the images are not of the size that the network takes.
     """
 
-    def __init__(self, mask: Array) -> None:
-        self.units, self.inputs = mask.shape
-        self.where = mask.nonzero()
-        rows, columns = self.where
-        self.starts, self.columns = _starts(rows, self.units), columns.astype(np.uint32)
-        # The same weights column by column, for the way back.
-        self.turned = np.lexsort((rows, columns))
-        self.turned_starts = _starts(columns, self.inputs)
-        self.turned_rows = rows[self.turned].astype(np.uint32)
+    def __init__(self, layers: list[nn.Linear], recipe: Recipe, data: Dataset) -> None:
+        self.loops: Any = import_module("lth_utils.training.steps")
+        self.targets, self.data, self.taken = layers, data, 0
+        self.masks = [mask_of(layer).numpy() for layer in layers]
+        self.dtype: Any = layers[0].weight.detach().numpy().dtype
+        self.train = self._images(data.train)
+        ends = _ends([*(m.sum() for m in self.masks), *(len(m) for m in self.masks)])
+        self.firsts, self.biases = ends[: len(layers)], ends[len(layers) : -1]
+        self.net = self._network(ends[-1])
+        self.descent = self._descent(recipe)
+        self.read()
+
+    def _network(self, size: int) -> Any:
+        """Return the arrays that the loops work on."""
+        lanes, aligned, dtype = self.loops.LANES, self.loops.aligned, self.dtype
+        lines = [line[self.masks[0].nonzero()[1]] for line in self.data.line()]
+        units = [len(mask) for mask in self.masks]
+        rows = np.zeros(self.biases[0], np.uint32)
+        for mask, first in zip(self.masks, self.firsts, strict=True):
+            columns = mask.nonzero()[1]
+            rows[first : first + columns.size] = columns * lanes
+        gains, shifts, scaled = aligned((3, self.firsts[1]), dtype)
+        gains[: lines[0].size], shifts[: lines[1].size] = lines
+        signals = [aligned(count * lanes, dtype) for count in units]
+        deltas = [aligned(count * lanes, dtype) for count in units[:-1]]
+        return self.loops.Network(
+            layers=tuple(
+                _layer(self.loops, *each)
+                for each in zip(self.masks, self.firsts, self.biases, strict=True)
+            ),
+            rows=rows,
+            theta=aligned(size, dtype),
+            gains=gains,
+            shifts=shifts,
+            scaled=scaled,
+            rest=aligned(units[0], dtype),
+            tile=aligned(self.masks[0].shape[1] * lanes, np.uint8),
+            factor=aligned(lanes, dtype),
+            signals=tuple(signals),
+            deltas=(*deltas, signals[-1]),
+            gradient=aligned(size, dtype),
+            parts=aligned(256, dtype),
+            sums=aligned(lanes, dtype),
+            floors=np.array([*(0 for _ in deltas), -np.inf], dtype),
+        )
+
+    def _descent(self, recipe: Recipe) -> Any:
+        """Return the optimizer as the loops know it."""
+        adam = recipe.optimizer == "adam"
+        rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
+        constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
+        size, dtype = self.net.theta.size, self.dtype
+        moments = (self.loops.aligned(size, dtype) for _ in range(2))
+        return self.loops.Descent(adam, recipe.lr, np.array(constants, dtype), *moments)
+
+    def _images(self, sample: Split) -> Any:
+        """Return some images as the loops know them."""
+        count = sample.images[0].numel()
+        if count != self.masks[0].shape[1]:  # the loops would not ask
+            raise LotteryError(
+                f"An image has {count} values, but the network takes"
+                f" {self.masks[0].shape[1]}: expected images of its own shape. Make"
+                " the data set anew."
+            )
+        return self.loops.Images(
+            sample.images.contiguous().view(-1).numpy(),
+            sample.labels.contiguous().numpy(),
+            self.data.factors(sample.images).astype(self.dtype),
+        )
+
+    def steps(self, order: Tensor) -> None:
+        """Take an optimizer step for each row of images' numbers.
+
+        Raises:
+            LotteryError: If a number is no image's, or a label no class's.
+        """
+        images = len(self.train.labels)
+        if order.numel() and not 0 <= int(order.min()) <= int(order.max()) < images:
+            raise LotteryError(
+                f"A batch names the images {int(order.min())} to {int(order.max())}:"
+                f" expected them from 0 to {images - 1}, as the train split has them."
+            )
+        batches = order.contiguous().numpy()
+        known = self.loops.learn(
+            self.net, self.descent, self.train, batches, self.taken
+        )
+        if not known:
+            self._refuse(self.train.labels)
+        self.taken += len(order)
+
+    def measure(self, sample: Split) -> tuple[float, float]:
+        """Return the mean loss (nats) and the accuracy (a fraction)."""
+        images = self._images(sample)
+        loss, right, known = self.loops.judge(self.net, images)
+        if not known:
+            self._refuse(images.labels)
+        return loss / len(images.labels), right / len(images.labels)
+
+    def _refuse(self, labels: Array) -> None:
+        raise LotteryError(
+            f"The labels go from {labels.min()} to {labels.max()}: expected them from"
+            f" 0 to {len(self.masks[-1]) - 1}, as the network has outputs. Leave a data"
+            " set as it is while it is trained on."
+        )
+
+    def _parameters(self) -> list[tuple[Array, Array, Array, Array, Array]]:
+        """Return each layer's weights, mask and biases, and where theta has them."""
+        theta, found = self.net.theta, []
+        for target, mask, first, bias in zip(
+            self.targets, self.masks, self.firsts, self.biases, strict=True
+        ):
+            weights = theta[first : first + int(mask.sum())]
+            biases = theta[bias : bias + len(mask)]
+            own = (target.weight.detach().numpy(), target.bias.detach().numpy())
+            found.append((own[0], mask, own[1], weights, biases))
+        return found
+
+    def write(self) -> None:
+        """Copy the values into the layers; pruned weights are 0."""
+        for weight, mask, bias, values, biases in self._parameters():
+            weight[mask], bias[:] = values, biases
+
+    def read(self) -> None:
+        """Take the layers' values over."""
+        for weight, mask, bias, values, biases in self._parameters():
+            values[:], biases[:] = weight[mask], bias
+
+
+def _ends(sizes: list[int]) -> list[int]:
+    """Return where parts begin, each at a multiple of 16, and where all end."""
+    return [0, *np.cumsum([-(-int(size) // 16) * 16 for size in sizes]).tolist()]
 
 
 def _starts(numbers: Array, count: int) -> Array:
@@ -69,151 +193,15 @@ def _starts(numbers: Array, count: int) -> Array:
     return np.concatenate([[0], sizes.cumsum()]).astype(np.int64)
 
 
-class Sparse:
-    """A ReLU network of masked linear layers on the CPU.
-
-    Args:
-        layers: What `mlp.linear_layers` returned; changed by `write` alone.
-        recipe: The optimizer: Adam, or SGD with momentum and weight decay.
-        data: What it is trained on.
-    """
-
-    def __init__(self, layers: list[nn.Linear], recipe: Recipe, data: Dataset) -> None:
-        self.data = data
-        self.kernels = import_module("lth_utils.training.kernels")
-        self.targets, self.recipe, self.taken = layers, recipe, 0
-        self.layers = [_Layer(mask_of(layer).numpy()) for layer in layers]
-        weights = [
-            target.weight.detach().numpy()[layer.where]
-            for target, layer in zip(layers, self.layers, strict=True)
-        ]
-        biases = [target.bias.detach().numpy() for target in layers]
-        self.theta = np.concatenate(weights + biases)
-        self.scalar = self.theta.dtype.type
-        self.gradient, self.mean, self.square = np.zeros((3, *self.theta.shape)).astype(
-            self.theta.dtype
-        )
-        ends = np.cumsum([part.size for part in weights + biases])[:-1]
-        self.values, self.biases = _halves(np.split(self.theta, ends))
-        self.by_value, self.by_bias = _halves(np.split(self.gradient, ends))
-        self.constants = np.array([1 - 0.9, 0.999, 1 - 0.999, 1e-8], self.theta.dtype)
-        self.signals: dict[int, list[Array]] = {}
-
-    def steps(self, order: Tensor) -> None:
-        """Take an optimizer step for each row of images' numbers."""
-        for index in order:
-            self._step(*self.data.batch(index, self.targets[0].weight.dtype))
-
-    def _step(self, x: Tensor, y: Tensor) -> None:
-        signals = self._forward(x)
-        delta = signals[-1]
-        if not self.kernels.blame(delta, y.numpy(), self.scalar(1 / len(y))):
-            raise LotteryError(
-                f"A batch's labels go from {int(y.min())} to {int(y.max())}: expected"
-                f" them from 0 to {self.layers[-1].units - 1}, as the network has"
-                " outputs. Leave a data set as it is while it is trained on."
-            )
-        for number in reversed(range(len(self.layers))):
-            layer, signal = self.layers[number], signals[number]
-            self.kernels.correlate(
-                layer.starts, layer.columns, delta, signal, self.by_value[number]
-            )
-            self.kernels.add_up(delta, self.by_bias[number])
-            if number:
-                delta = self._back(number, delta, signal)
-        self._descend()
-
-    def _back(self, number: int, delta: Array, signal: Array) -> Array:
-        """Return the delta of the layer below."""
-        layer = self.layers[number]
-        below = np.empty_like(signal)
-        self.kernels.multiply(
-            layer.turned_starts,
-            layer.turned_rows,
-            self.values[number][layer.turned],
-            np.zeros(layer.inputs, self.theta.dtype),
-            delta,
-            below,
-            self.scalar(-math.inf),
-        )
-        self.kernels.shut(below, signal)
-        return below
-
-    def _forward(self, x: Tensor) -> list[Array]:
-        """Return the tiled signals: input, hidden layers, scores."""
-        signals, images = self._buffers(len(x)), x.flatten(1)
-        if images.shape[1] != self.layers[0].inputs:  # the loops would not ask
-            raise LotteryError(
-                f"An image has {images.shape[1]} values, but the network takes"
-                f" {self.layers[0].inputs}: expected images of its own shape. Make the"
-                " data set anew."
-            )
-        self.kernels.tile(images.numpy(), signals[0])
-        for number, layer in enumerate(self.layers):
-            last = number == len(self.layers) - 1
-            self.kernels.multiply(
-                layer.starts,
-                layer.columns,
-                self.values[number],
-                self.biases[number],
-                signals[number],
-                signals[number + 1],
-                self.scalar(-math.inf if last else 0),
-            )
-        return signals
-
-    def _buffers(self, images: int) -> list[Array]:
-        """Return room for the signals of so many images; used again each time."""
-        lanes = self.kernels.LANES
-        tiles = -(-images // lanes)
-        if tiles not in self.signals:
-            units = [self.layers[0].inputs, *(layer.units for layer in self.layers)]
-            self.signals[tiles] = [
-                np.zeros((tiles, count, lanes), self.theta.dtype) for count in units
-            ]
-        return self.signals[tiles]
-
-    def _descend(self) -> None:
-        """Move the parameters, as torch's fused optimizers do."""
-        self.taken += 1
-        recipe, scalar = self.recipe, self.scalar
-        if recipe.optimizer == "adam":
-            step = recipe.lr / (1 - 0.9**self.taken)
-            root = 1 / math.sqrt(1 - 0.999**self.taken)
-            moments = (self.mean, self.square, scalar(step), scalar(root))
-            self.kernels.adam(self.theta, self.gradient, *moments, self.constants)
-        else:
-            rates = (recipe.lr, recipe.momentum, recipe.weight_decay)
-            self.kernels.sgd(self.theta, self.gradient, self.mean, *map(scalar, rates))
-
-    def measure(self, sample: Split) -> tuple[float, float]:
-        """Return the mean loss and the accuracy."""
-        dtype = self.targets[0].weight.dtype
-        (found,) = measured(self._scores, self.data, dtype, sample)
-        return found
-
-    def _scores(self, x: Tensor) -> Tensor:
-        tiles = torch.from_numpy(self._forward(x)[-1])
-        return tiles.transpose(1, 2).reshape(-1, tiles.shape[1])[: len(x)].clone()
-
-    @torch.no_grad()
-    def write(self) -> None:
-        """Copy the values into the layers; pruned weights are 0."""
-        for target, layer, values, bias in zip(
-            self.targets, self.layers, self.values, self.biases, strict=True
-        ):
-            target.weight.detach().numpy()[layer.where] = values
-            target.bias.copy_(torch.from_numpy(bias))
-
-    def read(self) -> None:
-        """Copy the layers' values."""
-        for target, layer, values, bias in zip(
-            self.targets, self.layers, self.values, self.biases, strict=True
-        ):
-            values[:] = target.weight.detach().numpy()[layer.where]
-            bias[:] = target.bias.detach().numpy()
-
-
-def _halves(parts: list[Array]) -> tuple[list[Array], list[Array]]:
-    """Return the weights' arrays and the biases'."""
-    return parts[: len(parts) // 2], parts[len(parts) // 2 :]
+def _layer(loops: Any, mask: Array, first: int, bias: int) -> Any:
+    """Return where a layer's weights are, by their units and by their inputs."""
+    units, inputs = mask.shape
+    rows, columns = mask.nonzero()
+    turned = np.lexsort((rows, columns))
+    return loops.Layer(
+        starts=(first + _starts(rows, units)).astype(np.uint32),
+        bias=bias,
+        back_starts=_starts(columns, inputs).astype(np.uint32),
+        back=(first + turned).astype(np.uint32),
+        back_rows=(rows[turned] * loops.LANES).astype(np.int32),
+    )

@@ -334,6 +334,22 @@ def test_the_legend_names_only_what_is_drawn(run):
     assert legend_of(plots.accuracy_by_density(alone)) == ["ticket (iterative)"]
 
 
+def test_a_run_without_curves_still_draws_its_validation(run):
+    stops = run["seed"].map(lambda seed: 400 + 100 * (seed % 2))
+    ends = run["iteration"].isin([600]) | (run["iteration"] == stops)
+    lean = run[ends | (run["split"] == "validation")]
+    panel = {"value": "loss", "split": "validation", "rounds": (7,)}
+    mine, whole = (series(plots.curves(t, **panel).axes[0]) for t in (lean, run))
+    assert mine == whole
+    with pytest.raises(LotteryError, match=r"no whole curve .*lth\.run\(.*curves=True"):
+        plots.curves(lean)
+    for at in ("early-stop", "final"):
+        mine, whole = (
+            series(plots.accuracy_by_density(t, at=at).axes[0]) for t in (lean, run)
+        )
+        assert mine == whole
+
+
 def test_an_arm_without_a_whole_curve_has_no_panel(run):
     thinned = run[run["iteration"].isin([400, 600]) | (run["arm"] == "dense")]
     with pytest.raises(LotteryError, match=r"of arm 'ticket': expected .* whole, 0\."):

@@ -21,12 +21,13 @@ def unknown(number):
     raise KeyError(number)
 pwd.getpwuid = unknown
 """
-ADD_UP = """
+LOWER = """
 import numpy as np
 from lth_utils.training import kernels
-total = np.zeros(2)
-kernels.add_up(np.ones((3, 2, kernels.LANES)), total)
-assert total.tolist() == [192, 192]
+scores = np.arange(2.0 * kernels.LANES)
+kernels.lower(scores)
+assert set(scores[: kernels.LANES]) == {-kernels.LANES}
+assert set(scores[kernels.LANES :]) == {0}
 """
 LADDER = """
 import lth_utils as lth
@@ -75,7 +76,7 @@ def run(code: str, package: Path, folder: Path, **variables: str) -> None:
     ids=str,
 )
 def test_loops_run_where_nothing_can_be_kept(package, tmp_path, variables):
-    run(ADD_UP, package, tmp_path, **variables)
+    run(LOWER, package, tmp_path, **variables)
     assert list(tmp_path.iterdir()) == []  # above all no folder called "~"
 
 
@@ -88,12 +89,12 @@ def test_a_ladder_trains_where_nothing_can_be_kept(package, tmp_path):
 def test_what_is_kept_is_found_and_may_be_damaged(package, tmp_path, harm):
     kept, folder = tmp_path / "kept", tmp_path / "folder"
     folder.mkdir()
-    run(ADD_UP, package, folder, NUMBA_CACHE_DIR=str(kept))
-    files = [path for path in kept.rglob("*add_up*") if path.is_file()]
+    run(LOWER, package, folder, NUMBA_CACHE_DIR=str(kept))
+    files = [path for path in kept.rglob("*lower*") if path.is_file()]
     assert {path.suffix for path in files} == {".nbi", ".nbc"}
     for path in files:
         path.write_bytes(harm)
-    run(ADD_UP, package, folder, NUMBA_CACHE_DIR=str(kept))
+    run(LOWER, package, folder, NUMBA_CACHE_DIR=str(kept))
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])

@@ -1,0 +1,206 @@
+"""A sparse network's steps and evaluations, many of them in one compiled loop.
+
+What the parts compute is in `kernels.py`; here is their order.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lth_utils.training.compiled import aligned as aligned
+from lth_utils.training.compiled import compiled
+from lth_utils.training.kernels import (
+    LANES,
+    Layer,
+    back,
+    blame,
+    correlate,
+    correlate_bytes,
+    exponentiate,
+    fold_scaling,
+    lower,
+    multiply,
+    multiply_bytes,
+)
+from lth_utils.training.optimizers import adam, sgd
+from lth_utils.training.tiles import gather
+
+Array = NDArray[Any]
+
+
+class Network(NamedTuple):
+    """A network's weights and the room that its steps need.
+
+    Attributes:
+        layers: Its layers, the first one first.
+        rows: (weights,), where in the signal below a weight's input begins.
+        theta: The parameters.
+        gains: (weights of the first layer,), what scales the input of each.
+        shifts: Likewise, what is added.
+        scaled: Likewise, weight times gain.
+        rest: (units of the first layer,): bias plus what the shifts make of it.
+        tile: (inputs * LANES,) bytes.
+        factor: (LANES,), what else scales each image.
+        signals: Each layer's output (units * LANES,); the last are the scores.
+        deltas: Each layer's delta; the last one takes the place of the scores.
+        gradient: As theta.
+        parts: (256,), sums over some of the lanes.
+        sums: (LANES,).
+        floors: (layers,), what a layer's output is at least: 0 or -infinity.
+    """
+
+    layers: tuple[Layer, ...]
+    rows: Array
+    theta: Array
+    gains: Array
+    shifts: Array
+    scaled: Array
+    rest: Array
+    tile: Array
+    factor: Array
+    signals: tuple[Array, ...]
+    deltas: tuple[Array, ...]
+    gradient: Array
+    parts: Array
+    sums: Array
+    floors: Array
+
+
+class Images(NamedTuple):
+    """What a network learns from or is measured on.
+
+    Attributes:
+        bytes: (images * inputs,), uint8.
+        labels: (images,), int64.
+        factors: (images,), of theta's type.
+    """
+
+    bytes: Array
+    labels: Array
+    factors: Array
+
+
+class Descent(NamedTuple):
+    """An optimizer.
+
+    Attributes:
+        adam: Whether it is Adam, or else SGD.
+        lr: The learning rate.
+        constants: See `optimizers.py`.
+        mean: As theta; of gradients, or SGD's velocity.
+        square: As theta; of the gradients' squares.
+    """
+
+    adam: bool
+    lr: float
+    constants: Array
+    mean: Array
+    square: Array
+
+
+@compiled
+def forward(net: Network, images: Images, index: Array) -> None:
+    """Compute the signals of a tile's images, at most LANES of them."""
+    for lane in range(index.size):
+        net.factor[lane] = images.factors[index[lane]]
+    gather(images.bytes, index, net.tile.size // LANES, LANES, net.tile)
+    starts, out = net.layers[0].starts, net.signals[0]
+    multiply_bytes(starts, net.rows, net.scaled, net.rest, net.tile, net.factor, out)
+    for n in range(1, len(net.layers)):
+        layer, below, out = net.layers[n], net.signals[n - 1], net.signals[n]
+        floor = net.floors[n]
+        multiply(layer.starts, net.rows, net.theta, layer.bias, below, out, floor)
+
+
+@compiled
+def backward(net: Network) -> None:
+    """Add a tile's part of the gradient."""
+    for n in range(len(net.layers) - 1, 0, -1):
+        layer, delta, signal = net.layers[n], net.deltas[n], net.signals[n - 1]
+        correlate(layer, net.rows, delta, signal, net.gradient, net.parts)
+        back(layer, net.theta, delta, signal, net.deltas[n - 1])
+    correlate_bytes(
+        net.layers[0],
+        net.rows,
+        net.deltas[0],
+        net.tile,
+        net.factor,
+        net.gains,
+        net.shifts,
+        net.gradient,
+        net.parts,
+        net.sums,
+    )
+
+
+@compiled
+def learn(
+    net: Network, descent: Descent, images: Images, order: Array, taken: int
+) -> bool:
+    """Take a step for each row of `order`, images' numbers, after `taken` others.
+
+    Returns:
+        Whether every label was the number of a class; if not, the loop stops
+        before the step.
+    """
+    known, size = True, order.shape[1]
+    share = net.theta.dtype.type(1 / size)
+    labels = np.empty(LANES, np.int64)
+    for step in range(order.shape[0]):
+        net.gradient[:] = 0
+        fold_scaling(
+            net.layers[0], net.theta, net.gains, net.shifts, net.scaled, net.rest
+        )
+        for first in range(0, size, LANES):
+            index = order[step, first : first + LANES]
+            for lane in range(index.size):
+                labels[lane] = images.labels[index[lane]]
+            forward(net, images, index)
+            known &= blame(net.signals[-1], labels[: index.size], share, net.sums)
+            backward(net)
+        if not known:
+            return False
+        if descent.adam:
+            adam(
+                net.theta,
+                net.gradient,
+                descent.mean,
+                descent.square,
+                descent.lr,
+                taken + step + 1,
+                descent.constants,
+            )
+        else:
+            sgd(net.theta, net.gradient, descent.mean, descent.constants)
+    return True
+
+
+@compiled
+def judge(net: Network, images: Images) -> tuple[float, int, bool]:
+    """Return the sum of all images' losses, and how many are classified right.
+
+    An image is right where its label is the first class of the greatest score.
+    Third, whether every label was the number of a class.
+    """
+    loss, right, scores = 0.0, 0, net.signals[-1]
+    classes = scores.size // LANES
+    chosen = np.empty(LANES, net.theta.dtype)
+    fold_scaling(net.layers[0], net.theta, net.gains, net.shifts, net.scaled, net.rest)
+    for first in range(0, images.labels.size, LANES):
+        index = np.arange(first, min(first + LANES, images.labels.size))
+        forward(net, images, index)
+        lower(scores)
+        for lane in range(index.size):
+            label = images.labels[first + lane]
+            if not 0 <= label < classes:
+                return loss, right, False
+            chosen[lane] = scores[label * LANES + lane]
+            best = 0
+            while best < label and scores[best * LANES + lane] < 0:
+                best += 1
+            right += best == label and chosen[lane] == 0
+        exponentiate(scores, net.sums)
+        for lane in range(index.size):
+            loss += np.log(net.sums[lane]) - chosen[lane]
+    return loss, right, True
