@@ -49,7 +49,8 @@ def engine(device: torch.device) -> str:
     if device.type != "cpu":
         return "autograd, mlp, stack"
     version = sparse.numba_version()
-    return "autograd, mlp" + (f", sparse (numba {version})" if version else "")
+    fast = f", pixels, sparse (numba {version})" if version else ""
+    return "autograd, mlp" + fast
 
 
 @cache

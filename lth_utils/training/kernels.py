@@ -247,7 +247,8 @@ def correlate(
             if k % 16 == 15:
                 store(gradient, k - 15, add(load(gradient, k - 15, 16), sixteen(parts)))
     if end % 16:
-        parts[end % 16 * 16 :] = 0
+        for i in range(end % 16 * 16, 256):
+            parts[i] = 0
         first = end - end % 16
         store(gradient, first, add(load(gradient, first, 16), sixteen(parts)))
 
@@ -282,7 +283,8 @@ def correlate_bytes(
             if k % 16 == 15:
                 add_scaled(k - 15, parts, sums, gains, shifts, gradient)
     if end % 16:
-        parts[end % 16 * 16 :] = 0
+        for i in range(end % 16 * 16, 256):
+            parts[i] = 0
         add_scaled(end - end % 16, parts, sums, gains, shifts, gradient)
 
 

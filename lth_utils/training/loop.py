@@ -239,4 +239,6 @@ def engine_for(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine:
         return sparse.Sparse(layers, recipe, data)
     if share_of(data) < SHARE:
         return Pixels(layers, recipe, data)
+    if density < sparse.CROSSOVER_FULL:
+        return sparse.Sparse(layers, recipe, data)
     return MLP(layers, recipe, data)

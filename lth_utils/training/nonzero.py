@@ -33,7 +33,7 @@ class Some(NamedTuple):
 
 
 @compiled
-def squeeze(images: Array, some: Some) -> int:
+def squeeze(images: Array, some: Some) -> np.uint64:
     """List the bytes of images (N, pixels) that are not 0; return their number.
 
     If there is no room at all, they are only counted.
@@ -86,21 +86,22 @@ def find(signal: Array, units: int, images: int, found: Some) -> None:
 
 
 @compiled
-def turn(some: Some, rows: int, turned: Some) -> None:
-    """List the same numbers column by column: a sort by counting."""
+def turn(some: Some, rows: int, count: int, turned: Some) -> None:
+    """List the same numbers by column, of which there are so many: a counting sort."""
     starts, columns, values = some
     at, its_rows, its_values = turned
+    at = at[: count + 1]
     at[:] = 0
     for k in range(starts[rows]):
         at[columns[k] + ONE] += ONE
-    for column in range(1, at.size):
+    for column in range(1, count + 1):
         at[column] += at[column - 1]
     for row in range(rows):
         for k in range(starts[row], starts[row + 1]):
             to = at[columns[k]]
             at[columns[k]] = to + ONE
             its_rows[to], its_values[to] = row, values[k]
-    for column in range(at.size - 1, 0, -1):  # each has moved to the next one's start
+    for column in range(count, 0, -1):  # each has moved to the next one's start
         at[column] = at[column - 1]
     at[0] = 0
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lth_utils.training.compiled import compiled
-from lth_utils.training.moves import Moves, adam, rates_of, sgd
 from lth_utils.training.nonzero import LANES, Some, find, multiply, squeeze, take, turn
+from lth_utils.training.optimizers import adam, sgd
 from lth_utils.training.vectors import (
     add,
     axpy,
@@ -32,7 +32,7 @@ from lth_utils.training.vectors import (
     store,
 )
 
-__all__ = ["Layer", "Moves", "Some", "measure", "settle", "squeeze", "steps"]
+__all__ = ["Descent", "Layer", "Room", "Some", "measure", "settle", "squeeze", "steps"]
 
 CHUNK = 32  # inputs whose gradients stay near until the optimizer has used them
 
@@ -50,12 +50,25 @@ class Layer(NamedTuple):
     shift: Array  #: the constant part of each input, and 1 for the biases
     base: Array  #: what every image gives: shift @ theta
     signal: Array  #: what the batch gives, and on the way back its gradient
-    given: Some  #: the batch's inputs, by image
-    turned: Some  #: the same numbers by input
-    blamed: Some  #: the signal's gradient, by image
-    flipped: Array  #: the weights for the way back: (blocks, units, LANES)
+    given: Some  #: the batch's inputs that are not 0, by image
+
+
+class Room(NamedTuple):
+    """Room for the way back, which all layers use in turn."""
+
+    turned: Some  #: a layer's inputs by input
+    blamed: Some  #: its signal's gradient, by image
+    flipped: Array  #: its weights, (blocks of inputs, units, LANES)
     nothing: Array  #: zeros, the base of the way back
     below: Array  #: the gradient of the signal below
+
+
+class Descent(NamedTuple):
+    """The optimizer: what `optimizers.py` calls constants, and the learning rate."""
+
+    adam: bool  #: else SGD
+    lr: float
+    constants: Array
 
 
 @compiled
@@ -99,15 +112,15 @@ def flip(theta: Array, units: int, inputs: int, flipped: Array) -> None:
 
 
 @compiled
-def back(layer: Layer, signal: Array, images: int) -> None:
+def back(layer: Layer, below: Layer, images: int, room: Room) -> None:
     """Turn the signal below into its gradient: delta @ weights.T, or 0 as it is."""
-    flip(layer.theta, layer.units, layer.shift.size - 1, layer.flipped)
-    find(layer.signal, layer.units, images, layer.blamed)
-    floor = signal.dtype.type(-np.inf)
-    multiply(layer.blamed, images, layer.flipped, layer.nothing, floor, layer.below)
-    below = layer.below
-    for i in range(0, layer.nothing.size * images, LANES):
-        store(signal, i, gate(load(below, i, LANES), load(signal, i, LANES)))
+    delta, signal, width = room.below, below.signal, below.base.size
+    flip(layer.theta, layer.units, below.units, room.flipped)
+    find(layer.signal, layer.units, images, room.blamed)
+    weights, base = room.flipped[: width * layer.units], room.nothing[:width]
+    multiply(room.blamed, images, weights, base, base.dtype.type(-np.inf), delta)
+    for i in range(0, width * images, LANES):
+        store(signal, i, gate(load(delta, i, LANES), load(signal, i, LANES)))
 
 
 # --- scores ---------------------------------------------------------------------------
@@ -120,18 +133,23 @@ def place(unit: int, image: int, images: int) -> int:
 
 
 @compiled
-def soften(scores: Array, classes: int, n: int, images: int, chances: Array) -> Any:
-    """Set chances = softmax of an image's scores; return log of the sum of exp."""
-    top = scores[place(0, n, images)]
-    for c in range(1, classes):
-        top = max(top, scores[place(c, n, images)])
-    total = scores.dtype.type(0)
-    for c in range(classes):
+def soften(scores: Array, n: int, images: int, chances: Array) -> tuple[Any, int]:
+    """Set chances = softmax of an image's scores.
+
+    Returns:
+        log of the sum of exp(scores), and the first class of the greatest score.
+    """
+    best = 0
+    for c in range(1, chances.size):
+        if scores[place(c, n, images)] > scores[place(best, n, images)]:
+            best = c
+    top, total = scores[place(best, n, images)], scores.dtype.type(0)
+    for c in range(chances.size):
         chances[c] = np.exp(scores[place(c, n, images)] - top)
         total += chances[c]
-    for c in range(classes):
+    for c in range(chances.size):
         chances[c] /= total
-    return np.log(total) + top
+    return np.log(total) + top, best
 
 
 @compiled
@@ -143,7 +161,7 @@ def blame(scores: Array, classes: int, labels: Array, index: Array) -> None:
     chances, images = np.empty(classes, scores.dtype), index.size
     share = scores.dtype.type(1 / images)
     for n in range(images):
-        soften(scores, classes, n, images, chances)
+        soften(scores, n, images, chances)
         chances[labels[index[n]]] -= 1
         for c in range(classes):
             scores[place(c, n, images)] = chances[c] * share
@@ -169,8 +187,9 @@ def measure(
         for n in range(images):
             label = labels[first + n]
             score = top.signal[place(label, n, images)]
-            loss += soften(top.signal, top.units, n, images, chances) - score
-            right += np.argmax(chances) == label
+            whole, best = soften(top.signal, n, images, chances)
+            loss += whole - score
+            right += best == label
     return loss, right
 
 
@@ -199,26 +218,32 @@ def gradient(
 
 
 @compiled
-def descend(layer: Layer, images: int, rates: Array, by_adam: bool) -> None:
+def descend(
+    layer: Layer, turned: Some, images: int, descent: Descent, taken: int
+) -> None:
     """Move a layer's parameters, a chunk's gradient at a time; renew its base."""
     theta, mean, square, alive = layer.theta, layer.mean, layer.square, layer.alive
-    shift, base, delta, turned = layer.shift, layer.base, layer.signal, layer.turned
-    room = np.empty(CHUNK * LANES, theta.dtype)
+    shift, base, delta = layer.shift, layer.base, layer.signal
+    by_adam, lr, constants = descent
+    gradients = np.empty(CHUNK * LANES, theta.dtype)
     for first in range(0, base.size, LANES):
         whole = splat(base.dtype.type(0), LANES)
         for n in range(images):
             whole = add(whole, load(delta, first * images + n * LANES, LANES))
         for p in range(0, shift.size, CHUNK):
-            at, by = first * shift.size + p * LANES, room[: (shift.size - p) * LANES]
+            by = gradients[: (shift.size - p) * LANES]
+            at = first * shift.size + p * LANES
+            end = at + by.size
             gradient(turned, shift, delta, first * images, whole, p, by)
             if alive.size:
                 for i in range(0, by.size, LANES):
                     row = load_bytes(alive, at + i, theta, LANES)
                     store(by, i, mul(load(by, i, LANES), row))
             if by_adam:
-                adam(theta, mean, square, at, by, rates)
+                moments = mean[at:end], square[at:end]
+                adam(theta[at:end], by, *moments, lr, taken, constants)
             else:
-                sgd(theta, mean, at, by, rates)
+                sgd(theta[at:end], by, mean[at:end], constants)
         set_base(theta, shift, first, base)
 
 
@@ -233,19 +258,19 @@ def steps(
     gain: Array,
     factors: Array,
     layers: tuple[Layer, ...],
-    moves: Moves,
+    room: Room,
+    descent: Descent,
     taken: int,
 ) -> None:
     """Take a step for each row of `order`, the images of a batch."""
     images, top = order.shape[1], layers[len(layers) - 1]
     for row in range(order.shape[0]):
-        rates = rates_of(moves, taken + row + 1, gain.dtype)
         take(listed, order[row], gain, factors, layers[0].given)
         forward(layers, images)
         blame(top.signal, top.units, labels, order[row])
         for number in range(len(layers) - 1, -1, -1):
             layer = layers[number]
-            turn(layer.given, images, layer.turned)
+            turn(layer.given, images, layer.shift.size, room.turned)
             if number:
-                back(layer, layers[number - 1].signal, images)
-            descend(layer, images, rates, moves.adam)
+                back(layer, layers[number - 1], images, room)
+            descend(layer, room.turned, images, descent, taken + row + 1)

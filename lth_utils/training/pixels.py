@@ -5,7 +5,6 @@ listed once a training, and of the units behind a ReLU. Whole steps and
 evaluations are loops (`pixel_kernels.py`); they need Numba.
 """
 
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -48,20 +47,25 @@ class Pixels:
 
     def __init__(self, layers: list[nn.Linear], recipe: Recipe, data: Dataset) -> None:
         self.kernels = import_module("lth_utils.training.pixel_kernels")
+        self.aligned = import_module("lth_utils.training.compiled").aligned
         self.targets, self.data, self.taken = layers, data, 0
         self.masks = [mask_of(layer).numpy() for layer in layers]
         self.dtype = layers[0].weight.detach().numpy().dtype
         self.gain, shift = (each.astype(self.dtype) for each in data.line())
         self.train = self._listed(data.train)
         self.lists: dict[int, Listed] = {}
-        self.moves = self.kernels.Moves(
-            recipe.optimizer == "adam", recipe.lr, recipe.momentum, recipe.weight_decay
+        adam = recipe.optimizer == "adam"
+        rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
+        constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
+        self.descent = self.kernels.Descent(
+            adam, recipe.lr, np.array(constants, self.dtype)
         )
         images = max(recipe.batch_size, TILE)
         self.layers = tuple(
             self._layer(number, images) for number in range(len(layers))
         )
         self.layers[0].shift[:-1] = shift
+        self.room = self._room(images)
         self.read()
 
     def _listed(self, split: Split) -> Listed:
@@ -94,38 +98,46 @@ class Pixels:
     def _layer(self, number: int, images: int) -> Any:
         """Return a layer with room for a batch or a tile of so many images."""
         units, inputs = self.masks[number].shape
-        width, below = map(self._width, (units, inputs if number else 0))
-        zeros, size = import_module("lth_utils.training.compiled").aligned, self.dtype
+        width, dtype = self._width(units), self.dtype
         count = width * (inputs + 1)
         pruned = not all(mask.all() for mask in self.masks)
-        some = partial(self._some, place=np.uint32, dtype=size)
-        room = images * inputs + 1 if number else self._most(images)
         layer = self.kernels.Layer(
             units=units,
-            theta=zeros(count, size),
-            mean=zeros(count, size),
-            square=zeros(count, size),
-            alive=zeros(count if pruned else 0, np.uint8),
-            shift=zeros(inputs + 1, size),
-            base=zeros(width, size),
-            signal=zeros(width * images, size),
-            given=some(images, room),
-            turned=some(inputs + 1, room),
-            blamed=some(images, images * units + 1),
-            flipped=zeros(below * units, size),
-            nothing=zeros(below, size),
-            below=zeros(below * images, size),
+            theta=self.aligned(count, dtype),
+            mean=self.aligned(count, dtype),
+            square=self.aligned(count, dtype),
+            alive=self.aligned(count if pruned else 0, np.uint8),
+            shift=self.aligned(inputs + 1, dtype),
+            base=self.aligned(width, dtype),
+            signal=self.aligned(width * images, dtype),
+            given=self._some(images, self._most(number, images), np.uint32, dtype),
         )
         layer.shift[-1] = 1
         if pruned:
-            ones = np.ones(units, bool)
-            self._lay(layer.alive, self.masks[number], ones)
+            self._lay(layer.alive, self.masks[number], np.ones(units, bool))
         return layer
 
-    def _most(self, images: int) -> int:
-        """Return how many pixels of so many images are not 0 at most."""
+    def _room(self, images: int) -> Any:
+        """Return room for the way back of so many images."""
+        units = [len(mask) for mask in self.masks]
+        inputs = max(len(layer.shift) for layer in self.layers)
+        most = max(layer.given.values.size for layer in self.layers)
+        width, dtype = self._width(max(units)), self.dtype
+        return self.kernels.Room(
+            turned=self._some(inputs, most, np.uint32, dtype),
+            blamed=self._some(images, images * max(units) + 1, np.uint32, dtype),
+            flipped=self.aligned(width * max(units), dtype),
+            nothing=self.aligned(width, dtype),
+            below=self.aligned(width * images, dtype),
+        )
+
+    def _most(self, number: int, images: int) -> int:
+        """Return how many of a layer's inputs are not 0, at most."""
+        inputs = self.masks[number].shape[1]
+        if number:
+            return images * inputs + 1
         counts = np.sort(np.diff(self.train[0].starts.astype(np.int64)))
-        return max(int(counts[-images:].sum()), TILE * len(self.gain))
+        return max(int(counts[-images:].sum()), TILE * inputs)
 
     def _width(self, units: int) -> int:
         """Return the lanes of the blocks that so many units take."""
@@ -154,7 +166,8 @@ class Pixels:
             self.gain,
             factors,
             self.layers,
-            self.moves,
+            self.room,
+            self.descent,
             self.taken,
         )
         self.taken += len(order)

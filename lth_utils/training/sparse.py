@@ -22,8 +22,9 @@ from lth_utils.training.recipes import Recipe
 
 Array = NDArray[Any]
 
-# Below this density the sparse step is the faster one (`make bench`).
-CROSSOVER = 0.45
+# Below these densities a whole training is the faster for being sparse: where most
+# pixels are 0 (than `pixels.py`), and where they are not (than `mlp.py`).
+CROSSOVER, CROSSOVER_FULL = 0.33, 0.7
 
 
 @cache
@@ -111,7 +112,7 @@ class Sparse:
 
     def _images(self, sample: Split) -> Any:
         """Return some images as the loops know them."""
-        count = sample.images[0].numel()
+        count = sample.images.shape[1:].numel()
         if count != self.masks[0].shape[1]:  # the loops would not ask
             raise LotteryError(
                 f"An image has {count} values, but the network takes"

@@ -148,7 +148,8 @@ def learn(
     share = net.theta.dtype.type(1 / size)
     labels = np.empty(LANES, np.int64)
     for step in range(order.shape[0]):
-        net.gradient[:] = 0
+        for i in range(net.gradient.size):
+            net.gradient[i] = 0
         fold_scaling(
             net.layers[0], net.theta, net.gains, net.shifts, net.scaled, net.rest
         )

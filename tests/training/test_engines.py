@@ -24,6 +24,7 @@ from lth_utils.training.engines import Autograd, Descent, Engine
 from lth_utils.training.loop import engine_for
 from lth_utils.training.mlp import MLP, linear_layers
 from lth_utils.training.order import batches
+from lth_utils.training.pixels import Pixels
 from lth_utils.training.recipes import Recipe
 from lth_utils.training.sparse import Sparse
 from lth_utils.training.stack import Stack
@@ -164,8 +165,8 @@ def test_a_run_with_a_fast_engine_differs_less_than_seeds_do(monkeypatch):
 
 def test_the_engine_is_chosen_by_network_and_density():
     net = masked_lenet()
-    assert isinstance(engine_for(net, ADAM, DATA), MLP)
-    assert isinstance(engine_for(lth.LeNet(), ADAM, DATA), MLP)
+    assert isinstance(engine_for(net, ADAM, DATA), Pixels)
+    assert isinstance(engine_for(lth.LeNet(), ADAM, DATA), Pixels)
     lth.apply_masks(net, random_masks(net, sparse.CROSSOVER - 0.01))
     assert isinstance(engine_for(net, ADAM, DATA), Sparse)
     assert isinstance(engine_for(lth.masked(lth.Conv2()), ADAM, DATA), Autograd)

@@ -303,5 +303,5 @@ def test_lists_hold_what_is_not_0():
     some, turned = room(11), room(6)
     assert kernels.squeeze(dense.astype(np.uint8), some) == np.count_nonzero(dense)
     assert (whole(some, 11, 6) == dense).all()
-    kernels.turn(some, 11, turned)
+    kernels.turn(some, 11, 6, turned)
     assert (whole(turned, 6, 11) == dense.T).all()

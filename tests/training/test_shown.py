@@ -11,6 +11,7 @@ from lth_utils import LotteryError, Recipe
 from lth_utils.training import loop, sparse
 from lth_utils.training.engines import Autograd
 from lth_utils.training.mlp import MLP
+from lth_utils.training.pixels import Pixels
 from lth_utils.training.sparse import Sparse
 
 # So high, on so few images, that the validation loss is least early on.
@@ -49,6 +50,8 @@ def made(build):
 
 
 NETS = {
+    "pixels": (lth.LeNet, Pixels),
+    "masked pixels": (lambda: lenet(0.2), Pixels),
     "mlp": (lth.LeNet, MLP),
     "masked mlp": (lambda: lenet(0.2), MLP),
     "sparse": (lambda: lenet(0.9), Sparse),
@@ -81,10 +84,13 @@ def same(one, other):
 
 @pytest.mark.parametrize("recipe", [HOT, HOT_SGD], ids=["adam", "sgd"])
 @pytest.mark.parametrize("name", NETS)
-def test_what_is_measured_later_is_the_same_to_the_bit(digits, name, recipe):
+def test_what_is_measured_later_is_the_same_to_the_bit(
+    digits, monkeypatch, name, recipe
+):
     build, engine = NETS[name]
-    if engine is Sparse and not sparse.numba_version():
-        pytest.skip("Without Numba sparse networks take the dense path.")
+    if engine in (Sparse, Pixels) and not sparse.numba_version():
+        pytest.skip("Without Numba nothing is compiled.")
+    monkeypatch.setattr(loop, "SHARE", 0 if engine is MLP else 1)
     assert type(loop.engine_for(made(build), recipe, digits)) is engine
     (net, whole), (other, lean) = both(build, digits, recipe)
     assert lean.early_stop == whole.early_stop < whole.last == lean.last
@@ -142,6 +148,7 @@ def test_only_what_is_needed_is_measured(digits, monkeypatch):
         return measure(engine, sample)
 
     monkeypatch.setattr(MLP, "measure", counted)
+    monkeypatch.setattr(loop, "SHARE", 0)
     training = lth.train(lth.LeNet(), digits, HOT, device="cpu", curves=False)
     assert len(seen) == len(training.curve) == 9
     assert seen.count(digits.validation.labels.data_ptr()) == 5

@@ -11,11 +11,14 @@ from helpers import few_digits
 import lth_utils as lth
 from lth_utils.data.splits import Split
 from lth_utils.training.engines import Autograd
-from lth_utils.training.mlp import linear_layers
+from lth_utils.training.loop import engine_for
+from lth_utils.training.mlp import MLP, linear_layers
 from lth_utils.training.recipes import Recipe
 
 pytest.importorskip("numba")
 
+from lth_utils.training import sparse as sparse_module
+from lth_utils.training.pixels import Pixels
 from lth_utils.training.sparse import Sparse
 
 ADAM = Recipe(1e-3)
@@ -91,6 +94,24 @@ def test_steps_and_measures_are_autograds(shape, hidden, size, scaling, recipe):
         assert engine.measure(sample) == pytest.approx(
             reference.measure(sample), abs=1e-10
         )
+
+
+@pytest.mark.parametrize(
+    ("density", "black", "expected"),
+    [
+        (sparse_module.CROSSOVER - 0.01, True, Sparse),
+        (sparse_module.CROSSOVER + 0.01, True, Pixels),
+        (sparse_module.CROSSOVER_FULL - 0.01, False, Sparse),
+        (sparse_module.CROSSOVER_FULL + 0.01, False, MLP),
+    ],
+)
+def test_the_crossover_depends_on_the_images(density, black, expected):
+    data = DIGITS
+    if not black:
+        data = replace(data, train=Split(*(t.clone() for t in data.train)))
+        data.train.images.clamp_(1)
+    net = thinned(784, (30, 20), density)
+    assert type(engine_for(net, ADAM, data)) is expected
 
 
 @pytest.mark.parametrize("empty", ["fc1", "fc2", "output"])
