@@ -34,6 +34,7 @@ from lth_utils.files.atomic import (
     holds,
 )
 from lth_utils.files.places import check_writable
+from lth_utils.training import lanes
 from lth_utils.training.sparse import CROSSOVER, numba_version
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,9 +97,9 @@ def crossings(found: Mapping[str, float], rows: Sequence[lenet.Row]) -> list[str
         )
     if "conv_crossover" in found:
         lines.append(
-            f"Sparse convolutions take as long as torch's at"
+            "Sparse convolutions take as long as torch's at"
             f" {found['conv_crossover']:.2f} of the weights in the worst shape;"
-            f" networks change at CONV."
+            f" networks change at {lanes.CROSSOVER:g}."
         )
     return lines
 
