@@ -64,9 +64,12 @@ def measure(
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         if name == "ladder":
             rows = lenet.ladder(rounds, here)
-            found["crossover"] = lenet.crossings(rows)["dense"]
+            part = {"crossover": lenet.crossings(rows)["dense"]}
         else:
-            found |= PARTS[name](rounds, here)
+            part = PARTS[name](rounds, here)
+        told = ", ".join(f"{key} {value:.3g}" for key, value in part.items())
+        print(f"  {told or 'left out'}", file=sys.stderr, flush=True)
+        found |= part
     return found, rows
 
 
