@@ -114,7 +114,7 @@ def _begin(options: argparse.Namespace) -> tuple[Bench, dict[str, Any]]:
     if scale.data == "mnist":
         gpu_files.find_mnist(gpu_files.HOME / "mnist.zip")
     resident(scale.data, "standardize", device)  # if it is not to be had, now
-    made_by = environment(digest(scale.data), device)
+    made_by = environment(digest(scale.data), device, scale.plan.network)
     text = json.dumps([made_by, options.scale], sort_keys=True)
     label = hashlib.sha256(text.encode()).hexdigest()[:8]
     bench = Bench(device, scale, options.out, label, START + options.seconds)

@@ -25,6 +25,7 @@ from lth_utils.experiments.jobs import Job
 from lth_utils.experiments.recording import commit
 from lth_utils.experiments.records import PROVENANCE, is_record
 from lth_utils.experiments.store import Store
+from lth_utils.experiments.ways import speeds_file
 from lth_utils.files.atomic import Kind, atomic_file, atomic_folder, check_folder
 from lth_utils.words import CONTROLS
 
@@ -222,8 +223,7 @@ def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
     }
     written = []
     for path, page in sorted(pages.items(), key=lambda each: each[1]["made"]):
-        word = re.sub("[^a-z0-9]+", "-", page["environment"]["device"].lower())
-        written.append(results / "gpu" / f"{word}.json")
+        written.append(speeds_file(results, page["environment"]["device"]))
         with atomic_file(written[-1]) as temporary:
             shutil.copyfile(path, temporary)
         if folder.resolve() != home.resolve():

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 import lth_utils as lth
-from benchmarks import gpu_files, textbook
+from benchmarks import gpu_files, gpu_ways, textbook
 from lth_utils.data.loading import digest, resident
 from lth_utils.experiments.environment import environment
 from lth_utils.experiments.jobs import jobs_of, with_ancestors
@@ -27,6 +27,7 @@ from lth_utils.experiments.perform import perform
 from lth_utils.experiments.plans import Experiment
 from lth_utils.experiments.recording import write_record
 from lth_utils.experiments.store import Store, runs_folder
+from lth_utils.experiments.ways import LIKE
 from lth_utils.masks import Masks
 from lth_utils.tickets import oneshot_masks
 from lth_utils.training.stack import Stack
@@ -49,6 +50,8 @@ class Scale(NamedTuple):
         data: The data set's word.
         steps: Of a training that is held against the CPU's.
         replicas: How many LeNets a stack holds, when it is timed.
+        networks: Convolutional networks that train together.
+        beside: How many of them do, when they are timed.
         turn: Seconds of a turn of a timing.
         side: Of the square matrices that are multiplied; the copy is 4 times as large.
         short: The recipe of a training with and without TF32.
@@ -62,6 +65,8 @@ class Scale(NamedTuple):
     data: str
     steps: int
     replicas: tuple[int, ...]
+    networks: tuple[str, ...]
+    beside: tuple[int, ...]
     turn: float
     side: int
     short: lth.Recipe
@@ -77,6 +82,8 @@ SCALES = {
         data="mnist",
         steps=300,
         replicas=(1, 10, 100, 400),
+        networks=tuple(LIKE),
+        beside=(1, 4, 8),
         turn=0.3,
         side=8192,
         short=replace(ADAM, iterations=2000, evaluate_every=2000),
@@ -90,6 +97,8 @@ SCALES = {
         data="mnist-small",
         steps=5,
         replicas=(1, 2),
+        networks=("conv2-narrow",),
+        beside=(2,),
         turn=0.01,
         side=256,
         short=replace(ADAM, iterations=5, evaluate_every=5),
@@ -380,13 +389,21 @@ def tf32_accuracy(bench: Bench) -> Found:
     }
 
 
+def ways(bench: Bench) -> Found:
+    """Find the way in which convolutional networks train together here."""
+    scale = bench.scale
+    return gpu_ways.ways(bench.device, bench.seconds, scale.networks, scale.beside)
+
+
 # --- figure F4 --------------------------------------------------------------------
 
 
 def figure_4(bench: Bench) -> Found:
     """Train as much of figure F4 as there is time for; record the whole rounds."""
     plan = bench.scale.plan
-    store = Store(runs_folder(), environment(digest(plan.data), bench.device))
+    store = Store(
+        runs_folder(), environment(digest(plan.data), bench.device, plan.network)
+    )
     store.check_writable()
     every = with_ancestors(jobs_of(plan))
     gpu_files.restore(bench.out, bench.label, store)
@@ -446,5 +463,6 @@ STAGES: dict[str, Stage] = {
     "masks": masks,
     "stacks": stacks,
     "tf32": tf32_accuracy,
+    "ways": ways,
     "figure-4": figure_4,
 }

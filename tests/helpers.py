@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lth_utils import Dataset, Experiment, Recipe, Split, dataset, experiment, load
 from lth_utils.pruning import Rates
@@ -54,3 +55,15 @@ def tiny_experiment(**changes: object) -> Experiment:
         recipe=Recipe(iterations=40, evaluate_every=20),
     )
     return replace(small, **changes)  # type: ignore[arg-type]
+
+
+class Unasked(TorchDispatchMode):
+    """Refuse what a CUDA graph cannot hold: answers, shapes and values of the CPU."""
+
+    refused = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh")
+
+    def __torch_dispatch__(self, call, types, words=(), named=None):
+        name, named = str(call), named or {}
+        assert not any(word in name for word in self.refused), name
+        assert named.get("device") in (None, torch.device("cpu")), name
+        return call(*words, **named)

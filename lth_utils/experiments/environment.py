@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
+from lth_utils.experiments.ways import way_for
 from lth_utils.training import sparse
+from lth_utils.words import check_network
 
 # The rooms and files whose code decides a result's bits: what lies below
 # `experiments/`, but for what only checks, chooses a device or writes files; and
@@ -27,27 +29,29 @@ _SOURCES = (
 )
 
 
-def environment(data: str, device: torch.device) -> dict[str, str]:
+def environment(data: str, device: torch.device, network: str) -> dict[str, str]:
     """What besides the job decides the bits: data, torch, device, code.
 
     Args:
         data: The data set's digest.
         device: Where is trained.
+        network: A network's word.
     """
     on_gpu = device.type == "cuda"
     return {
         "data": data,
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
-        "engine": engine(device),
+        "engine": engine(device, network),
         "source": source_hash(),
     }
 
 
-def engine(device: torch.device) -> str:
-    """The paths that trainings on `device` take."""
+def engine(device: torch.device, network: str) -> str:
+    """The paths that a network's trainings on `device` take."""
     if device.type != "cpu":
-        return "autograd, mlp, stack"
+        lenet = check_network(network).base.startswith("lenet")
+        return "autograd, mlp, stack" if lenet else way_for(network, device)
     version = sparse.numba_version()
     fast = f", pixels, sparse (numba {version})" if version else ""
     return "autograd, mlp" + fast

@@ -14,6 +14,7 @@ from lth_utils.data.datasets import Dataset
 from lth_utils.data.loading import resident
 from lth_utils.experiments.jobs import Job, Result
 from lth_utils.experiments.plans import CHAINS
+from lth_utils.experiments.ways import way_for
 from lth_utils.masking import masked, rewind, snapshot
 from lth_utils.models import network
 from lth_utils.pruning import prune
@@ -21,6 +22,7 @@ from lth_utils.tickets import Ticket
 from lth_utils.training.evaluation import Training
 from lth_utils.training.loop import train, train_together
 from lth_utils.training.mlp import linear_layers
+from lth_utils.training.replicas import WAYS
 from lth_utils.words import CONTROLS
 
 
@@ -29,8 +31,8 @@ def perform(
 ) -> list[Result]:
     """Train jobs of one network, data set and recipe.
 
-    On a GPU LeNets are trained as one stack; where its memory is too small for
-    that, the stack is split, and a sentence on the standard error says so.
+    On a GPU they are trained together; where its memory is too small for that,
+    they are split, and a sentence on the standard error says so.
 
     Args:
         jobs: What to train.
@@ -63,17 +65,19 @@ def perform(
 def _train(
     nets: Sequence[nn.Module], data: Dataset, jobs: Sequence[Job], device: torch.device
 ) -> list[Training]:
-    """Train the jobs' networks: LeNets on a GPU together, others one by one."""
+    """Train the jobs' networks: on a GPU together, as LeNets anywhere, else alone."""
     recipe, keys = jobs[0].recipe, [(job.seed, job.round) for job in jobs]
     curves = [job.curves for job in jobs]
-    alone = len(nets) == 1
-    if linear_layers(nets[0]) is None or (alone and device.type == "cpu"):
+    alone, on_cpu = len(nets) == 1, device.type == "cpu"
+    if on_cpu and (alone or linear_layers(nets[0]) is None):
         return [
             train(net, data, recipe, *key, device, curves=whole)
             for net, key, whole in zip(nets, keys, curves, strict=True)
         ]
-    try:  # a stack is evaluated as one, so all get what one asks for
-        return train_together(nets, data, recipe, keys, device, curves=any(curves))
+    way = WAYS[0] if on_cpu else way_for(jobs[0].network, device)
+    whole = any(curves)  # a stack is evaluated as one: all get what one asks for
+    try:
+        return train_together(nets, data, recipe, keys, device, whole, way)
     except torch.OutOfMemoryError:
         if alone:
             raise

@@ -187,7 +187,9 @@ def stored(jobs: Sequence[Job]) -> tuple[Store, dict[Job, Result]]:
     Raises:
         LotteryError: If one of them is damaged.
     """
-    store = Store(runs_folder(), environment(digest(jobs[0].data), best_device()))
+    first = jobs[0]
+    made_by = environment(digest(first.data), best_device(), first.network)
+    store = Store(runs_folder(), made_by)
     return store, {job: store.read(job) for job in merged(jobs) if store.has(job)}
 
 

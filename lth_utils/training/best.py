@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lth_utils.training.engines import Engine
 from lth_utils.training.evaluation import Point, validation_loss
-from lth_utils.training.stack import Stack
+from lth_utils.training.replicas import Replicas
 
 
 class Best:
@@ -59,36 +59,40 @@ class Best:
 
 
 class BestRows:
-    """The best weights of each of a stack's replicas.
+    """The best weights of each of several replicas.
 
     Args:
-        stack: The replicas, a row of its parameter each.
+        stack: What trains them together.
     """
 
-    def __init__(self, stack: Stack) -> None:
-        self.values = stack.parameter.detach()
-        self.losses = [math.inf] * len(self.values)
-        self.iterations = [0] * len(self.values)
-        self.weights = self.values.clone()
+    def __init__(self, stack: Replicas) -> None:
+        self.rows = stack.rows()
+        self.losses = [math.inf] * len(self.rows)
+        self.iterations = [0] * len(self.rows)
+        self.weights: list[list[Tensor]] = [[] for _ in self.rows]
 
     def see(self, found: Sequence[Sequence[Point]]) -> None:
-        """Keep the rows whose validation loss is less than any of theirs before."""
-        losses = [validation_loss(points) for points in found]
-        better = [n for n, loss in enumerate(losses) if loss < self.losses[n]]
-        for number in better:
-            self.losses[number] = losses[number]
-            self.iterations[number] = found[number][0].iteration
-        self.weights[better] = self.values[better]
+        """Keep the weights whose validation loss is less than any of theirs before."""
+        for number, points in enumerate(found):
+            if (loss := validation_loss(points)) < self.losses[number]:
+                self.losses[number] = loss
+                self.iterations[number] = points[0].iteration
+                self.weights[number] = [tensor.clone() for tensor in self.rows[number]]
 
     @contextmanager
     def put_in(self) -> Iterator[None]:
-        """Put the best rows into the stack for a while."""
-        last = self.values.clone()
-        self.values.copy_(self.weights)
+        """Put the best weights in for a while."""
+        last = [[tensor.clone() for tensor in row] for row in self.rows]
+        self._load(self.weights)
         try:
             yield
         finally:
-            self.values.copy_(last)
+            self._load(last)
+
+    def _load(self, weights: list[list[Tensor]]) -> None:
+        for row, values in zip(self.rows, weights, strict=True):
+            for tensor, value in zip(row, values, strict=True):
+                tensor.copy_(value)
 
 
 def _moving(net: nn.Module) -> list[Tensor]:

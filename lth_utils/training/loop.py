@@ -5,6 +5,7 @@ where the validation loss was least (paper, section 2).
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import islice
 
 import torch
@@ -32,7 +33,7 @@ from lth_utils.training.probe import (
     placed,
 )
 from lth_utils.training.recipes import Recipe
-from lth_utils.training.stack import Stack
+from lth_utils.training.replicas import WAYS, Replicas, together
 from lth_utils.words import SPLITS
 
 # What is measured at early stop when the rest is over.
@@ -139,16 +140,21 @@ def train_together(
     keys: Sequence[tuple[int, int]],
     device: str | torch.device | None = None,
     curves: bool = True,
+    way: str = WAYS[0],
 ) -> list[Training]:
-    """Train LeNets of one shape in place, as one stack: for a GPU.
+    """Train networks of one shape in place and together: for a GPU.
 
     Args:
-        nets: The networks, masked or not.
+        nets: LeNets, which become one stack, or convolutional networks of this
+            library; masked or not.
         data: The data set.
         recipe: How all of them are trained.
         keys: Each network's (seed, round), which names its order of batches.
         device: Where to train; None chooses the GPU if there is one.
         curves: As in `train`; each network has an early stop of its own.
+        way: How convolutional networks share it: each step on a stream of its own
+            ("streams"), as one network of grouped convolutions ("grouped"), or by
+            `torch.func.vmap` ("mapped"). `make gpu` measures which is fastest.
 
     Returns:
         What `train` would return for each, but for the rounding of sums.
@@ -166,14 +172,16 @@ def train_together(
     for net in nets:
         check_trainable(net)
         obey(net)
-    with ordinary(place):
+    with ordinary(place), ExitStack() as modes:
+        for net in nets:
+            modes.enter_context(own_modes(net))
         data = placed(data, place)
-        stack = Stack([net.to(place) for net in nets], data, recipe)
+        stack = together([net.to(place) for net in nets], data, recipe, way)
         return _train_together(stack, data, recipe, keys, curves)
 
 
 def _train_together(
-    stack: Stack,
+    stack: Replicas,
     data: Dataset,
     recipe: Recipe,
     keys: Sequence[tuple[int, int]],

@@ -5,7 +5,7 @@ in one flat buffer, their gradients in another, each product is written where
 it belongs, and the optimizer sees a single parameter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import pairwise
 
 import torch
@@ -40,29 +40,35 @@ def linear_layers(net: nn.Module) -> list[nn.Linear] | None:
     named = [name for name, _ in net.named_parameters()]
     if named != [f"{la}.{kind}" for la in net._modules for kind in ("weight", "bias")]:
         return None
-    plain = all(map(_plain, net.modules())) and _ordinary(list(net.parameters()))
+    as_made = all(plain(part, _HOMES) for part in net.modules())
+    as_made = as_made and ordinary_parameters(list(net.parameters()))
     fit = all(map(_fits, layers)) and all(
         before.weight.shape[0] == layer.weight.shape[1]
         for before, layer in pairwise(layers)
     )
-    if not plain or not fit or torch.is_autocast_enabled(net.fc1.weight.device.type):
+    if not as_made or not fit or torch.is_autocast_enabled(net.fc1.weight.device.type):
         return None
     return layers
 
 
-def _plain(part: nn.Module) -> bool:
-    """Whether a module does what its class says, unheard and unchanged."""
+def plain(part: nn.Module, homes: Container[str]) -> bool:
+    """Whether a module does what its class says, unheard and unchanged.
+
+    Args:
+        part: The module.
+        homes: Where its class's forward pass may have been written.
+    """
     heard = any(
         getattr(part, f"_{way}_{kind}") or getattr(registry, f"_global_{way}_{kind}")
         for way in ("forward", "backward")
         for kind in ("hooks", "pre_hooks")
     )
     home = getattr(type(part).forward, "__globals__", {}).get("__name__")
-    changed = home not in _HOMES or "forward" in vars(part)
+    changed = home not in homes or "forward" in vars(part)
     return not heard and not changed and part._compiled_call_impl is None
 
 
-def _ordinary(parameters: Sequence[nn.Parameter]) -> bool:
+def ordinary_parameters(parameters: Sequence[nn.Parameter]) -> bool:
     """Whether parameters are alike, free, unheard, and each in a place of its own."""
     first = parameters[0]
     alike = first.dtype in (torch.float32, torch.float64) and all(

@@ -60,7 +60,8 @@ class Pixels:
         self.descent = self.kernels.Descent(
             adam, recipe.lr, np.array(constants, self.dtype)
         )
-        images = max(recipe.batch_size, TILE)
+        self.batch_size = recipe.batch_size
+        images = max(self.batch_size, TILE)
         self.layers = tuple(
             self._layer(number, images) for number in range(len(layers))
         )
@@ -136,8 +137,8 @@ class Pixels:
         inputs = self.masks[number].shape[1]
         if number:
             return images * inputs + 1
-        counts = np.sort(np.diff(self.train[0].starts.astype(np.int64)))
-        return max(int(counts[-images:].sum()), TILE * inputs)
+        starts = self.train[0].starts.astype(np.int64)
+        return max(images * int(np.diff(starts).max()), TILE * inputs)
 
     def _width(self, units: int) -> int:
         """Return the lanes of the blocks that so many units take."""
@@ -152,12 +153,22 @@ class Pixels:
         theta[:] = blocks.reshape(-1)
 
     def steps(self, order: Tensor) -> None:
-        """Take an optimizer step for each row of images' numbers."""
+        """Take an optimizer step for each row of images' numbers.
+
+        Raises:
+            LotteryError: If a number is no image's, or a batch is too large.
+        """
         listed, labels, factors = self.train
-        if not 0 <= int(order.min()) <= int(order.max()) < len(labels):
+        least, greatest = map(int, order.aminmax()) if order.numel() else (0, 0)
+        if not 0 <= least <= greatest < len(labels):  # the loops do not ask
             raise LotteryError(
-                f"A batch asks for images from {int(order.min())} to"
-                f" {int(order.max())}: expected numbers from 0 to {len(labels) - 1}."
+                f"A batch names the images {least} to {greatest}: expected numbers"
+                f" from 0 to {len(labels) - 1}, as the train split has them."
+            )
+        if order.shape[1] > self.batch_size:
+            raise LotteryError(
+                f"A batch has {order.shape[1]} images: expected at most"
+                f" {self.batch_size}, as the recipe says."
             )
         self.kernels.steps(
             listed,
@@ -173,7 +184,11 @@ class Pixels:
         self.taken += len(order)
 
     def measure(self, sample: Split) -> tuple[float, float]:
-        """Return the mean loss and the accuracy."""
+        """Return the mean loss and the accuracy.
+
+        Raises:
+            LotteryError: If an image or a label does not fit the network.
+        """
         listed, labels, factors = self._kept(sample)
         loss, right = self.kernels.measure(
             listed, labels, self.gain, factors, self.layers, TILE

@@ -156,6 +156,10 @@ class Stack:
         flat = x.flatten(1)
         return self._forward(flat.expand(len(self.layers), *flat.shape))[-1]
 
+    def rows(self) -> list[list[Tensor]]:
+        """Return each replica's values, which may be written to."""
+        return [[row] for row in self.parameter.detach()]
+
     @torch.no_grad()
     def write(self) -> None:
         """Copy the values into the networks' layers."""

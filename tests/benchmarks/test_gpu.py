@@ -376,7 +376,7 @@ def test_a_part_that_is_full_gets_a_neighbour(bench, monkeypatch, tmp_path):
     gpu_stages.figure_4(bench)
     every = with_ancestors(jobs_of(bench.scale.plan))
     content = digest("mnist-small")
-    store = Store(tmp_path / "runs", environment(content, bench.device))
+    store = Store(tmp_path / "runs", environment(content, bench.device, "lenet"))
     monkeypatch.setattr(gpu_files, "FULL", 100_000)
     for count in (3, 6, 9):
         gpu_files.keep(bench.out, "abc", store, every[:count], every[count:])

@@ -253,8 +253,24 @@ def test_what_was_listed_is_trained_on_whatever_becomes_of_the_data():
 def test_an_image_that_is_not_there_is_a_sentence(number):
     order = torch.arange(60)[None].clone()
     order[0, 59] = number
-    with pytest.raises(LotteryError, match=f"{number}.*expected numbers from 0"):
+    with pytest.raises(
+        LotteryError, match=f"{number}: expected numbers from 0|{number} to .*from 0"
+    ):
         engine(lenet(), ADAM, DATA).steps(order)
+
+
+def test_a_batch_is_never_larger_than_there_is_room_for():
+    trained = engine(lenet(), ADAM, DATA)
+    with pytest.raises(LotteryError, match="61 images: expected at most 60"):
+        trained.steps(torch.arange(61)[None])
+    full = int((DATA.train.images != 0).sum((1, 2, 3)).argmax())
+    net, other = lenet(), lenet()
+    for make, one in ((engine, net), (Autograd, other)):
+        stepped = make(one, ADAM, DATA)
+        stepped.steps(torch.full((2, 60), full))  # more pixels than any 60 images have
+        stepped.write()
+    for name, values in lth.snapshot(other).items():
+        assert (lth.snapshot(net)[name] - values).abs().max() <= 1e-10
 
 
 def test_images_of_another_size_are_a_sentence():

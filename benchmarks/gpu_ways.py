@@ -1,0 +1,135 @@
+"""Convolutional networks that train together: which way is right, which is fast.
+
+What is found here chooses for the library: once the record of this card is in
+results/, `lth_utils/experiments/ways.py` reads from it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import cycle
+from typing import Any
+
+import torch
+from torch import nn
+
+import lth_utils as lth
+from lth_utils.data.loading import resident
+from lth_utils.tickets import oneshot_masks
+from lth_utils.training.engines import Autograd
+from lth_utils.training.replicas import WAYS, together
+
+Found = dict[str, Any]
+Seconds = Callable[[Callable[[], object]], float]
+
+RECIPE = lth.Recipe(lr=2e-4, batch_size=60)  # Conv-2's (paper, Figure 2)
+SHORT = replace(RECIPE, batch_size=16, iterations=5, evaluate_every=5)
+APART = 1e-9  # float64 weights after these steps
+
+
+def ways(
+    device: torch.device, seconds: Seconds, words: Sequence[str], counts: Sequence[int]
+) -> Found:
+    """Hold each way against the CPU's engine, time it, and choose.
+
+    Args:
+        device: The GPU.
+        seconds: Times a call, until the device is done.
+        words: The networks' words.
+        counts: How many replicas train together.
+
+    Returns:
+        `rows` of replica-steps a second, by the way "alone" for the generic engine;
+        `apart`, how far from the CPU's weights; and `fastest`, for each network
+        the fastest way at the most replicas, of those that are right.
+    """
+    found: Found = {
+        "tf32": torch.backends.cudnn.allow_tf32,  # in float32 convolutions
+        "wrong": [],
+        "apart": {word: {} for word in words},
+        "rows": [],
+        "fastest": {},
+    }
+    for word in words:
+        rows = [{"network": word, **_alone(device, seconds, word)}]
+        for way in WAYS:
+            try:
+                apart = found["apart"][word][way] = _apart(device, word, way)
+                if not apart <= APART:
+                    found["wrong"].append(
+                        f"{word}, {way}: weights differ by {apart:.1e}, expected at"
+                        f" most {APART:g}"
+                    )
+                    continue
+                for count in counts:
+                    speed = _speed(device, seconds, word, way, count)
+                    rows.append({"network": word, "way": way, **speed})
+            except RuntimeError as error:  # the others may do
+                found["wrong"].append(f"{word}, {way}: {str(error).splitlines()[0]}")
+        found["rows"] += rows
+        most = [r for r in rows if r["replicas"] == max(counts) and r["way"] in WAYS]
+        if most:
+            best = max(most, key=lambda row: row["steps"])
+            found["fastest"][word] = best["way"]
+    return found
+
+
+def _few(device: torch.device) -> lth.Dataset:
+    """Return as many images as five steps need."""
+    whole = resident("colour-digits", "standardize", device)
+    splits = (whole.train, whole.validation, whole.test)
+    train, validation, test = (
+        lth.Split(split.images[:80], split.labels[:80]) for split in splits
+    )
+    return lth.dataset("colour-digits-few", train, validation, test)
+
+
+def _pruned(word: str) -> list[nn.Module]:
+    """Return a dense network and a pruned one, in float64."""
+    pruning = lth.PRUNING[word]
+    nets = [lth.masked(lth.network(word, seed).double()) for seed in range(2)]
+    masks = oneshot_masks(nets[1], pruning.rates, pruning.scope, 5)
+    lth.apply_masks(nets[1], masks)
+    return nets
+
+
+def _apart(device: torch.device, word: str, way: str) -> float:
+    """Return the largest difference from what the CPU's engine makes of each."""
+    keys = [(0, 0), (1, 5)]
+    ours, theirs = _pruned(word), _pruned(word)
+    lth.train_together(ours, _few(device), SHORT, keys, device, way=way)
+    for net, key in zip(theirs, keys, strict=True):
+        lth.train(net, _few(torch.device("cpu")), SHORT, *key, device="cpu")
+    states = [[lth.snapshot(net.cpu()) for net in nets] for nets in (ours, theirs)]
+    return max(
+        (value.double() - other[name].double()).abs().max().item()
+        for one, other in zip(*states, strict=True)
+        for name, value in one.items()
+    )
+
+
+def _speed(
+    device: torch.device, seconds: Seconds, word: str, way: str, count: int
+) -> Found:
+    """Return how many replicas' steps are taken in a second."""
+    data = resident("colour-digits", "standardize", device)
+    nets = [lth.from_seed(word, seed).build().to(device) for seed in range(count)]
+    replicas = together(nets, data, RECIPE, way)
+    batches = _batches(data, count)
+    time = seconds(lambda: replicas.step(next(batches)))
+    return {"replicas": count, "steps": count / time}
+
+
+def _alone(device: torch.device, seconds: Seconds, word: str) -> Found:
+    """Return the speed of the generic engine, which `train` takes."""
+    data = resident("colour-digits", "standardize", device)
+    engine = Autograd(lth.from_seed(word, 0).build().to(device), RECIPE, data)
+    batches = _batches(data, 1)
+    time = seconds(lambda: engine.steps(next(batches)))
+    return {"way": "alone", "replicas": 1, "steps": 1 / time}
+
+
+def _batches(data: lth.Dataset, count: int) -> "cycle[torch.Tensor]":
+    """Return batches (replicas, images' numbers), again and again."""
+    orders = torch.stack([torch.randperm(data.train.size) for _ in range(count)])
+    whole = data.train.size // RECIPE.batch_size * RECIPE.batch_size
+    return cycle(orders[:, :whole].to(data.device).split(RECIPE.batch_size, 1))

@@ -1,0 +1,89 @@
+"""Networks that train beside each other: each step a graph, on its own stream.
+
+A small network's step keeps a GPU waiting for the next launch. Recorded as a
+graph it launches at once, and graphs on several streams share the GPU. Each
+network's kernels are those it would have alone.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from lth_utils.data.datasets import Dataset
+from lth_utils.data.splits import Split
+from lth_utils.training.engines import Autograd
+from lth_utils.training.graphs import record, side_stream
+from lth_utils.training.recipes import Recipe
+
+_LANES = 8  # streams: each keeps work space, and more were never measured
+
+
+class Streams:
+    """Each network's own step, recorded as a graph; several run at a time.
+
+    Without CUDA they run one after the other.
+
+    Args:
+        nets: Networks of one form, trained in place.
+        data: The data set.
+        recipe: Their optimizer.
+    """
+
+    def __init__(
+        self, nets: Sequence[nn.Module], data: Dataset, recipe: Recipe
+    ) -> None:
+        self.engines = [Autograd(net, recipe, data) for net in nets]
+        self.device = data.device
+        self.index = torch.zeros(
+            (len(nets), recipe.batch_size), dtype=torch.int64, device=data.device
+        )
+        self.graphs: list[tuple[torch.cuda.Stream, torch.cuda.CUDAGraph]] = []
+        if data.device.type == "cuda":
+            self._record()
+
+    def _record(self) -> None:
+        """Record each network's step as a graph of its own."""
+        rows = self.index.split(1)
+        for number, (engine, row) in enumerate(zip(self.engines, rows, strict=True)):
+            stream = side_stream(self.device, number % _LANES)
+            moved = [tensor for each in engine.descent.state for tensor in each]
+            state = [*moved, *engine.net.buffers()]
+            graph = record(partial(engine.steps, row), state, stream)
+            self.graphs.append((stream, graph))
+
+    def step(self, index: Tensor) -> None:
+        """Take one optimizer step of every replica.
+
+        Args:
+            index: Each replica's batch, (R, batch_size), on any device.
+        """
+        self.index.copy_(index)
+        if not self.graphs:
+            for engine, row in zip(self.engines, self.index.split(1), strict=True):
+                engine.steps(row)
+            return
+        now = torch.cuda.current_stream(self.device)
+        lanes = dict.fromkeys(stream for stream, _ in self.graphs)
+        for stream in lanes:
+            stream.wait_stream(now)
+        for stream, graph in self.graphs:
+            with torch.cuda.stream(stream):
+                graph.replay()
+        for stream in lanes:
+            now.wait_stream(stream)
+
+    def measure(self, sample: Split) -> list[tuple[float, float]]:
+        """Return losses and accuracies; BatchNorm uses its running statistics."""
+        return [engine.measure(sample) for engine in self.engines]
+
+    def rows(self) -> list[list[Tensor]]:
+        """Return each network's values and statistics, which may be written to."""
+        nets = [engine.net for engine in self.engines]
+        return [[t.detach() for t in (*n.parameters(), *n.buffers())] for n in nets]
+
+    def write(self) -> None:
+        """Lay the parameters out row by row, as they were found."""
+        for engine in self.engines:
+            engine.write()
