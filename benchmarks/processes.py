@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,7 +100,8 @@ def serve(loops: Loops) -> None:
     torch.set_flush_denormal(True)  # in every contender: only time is compared
     # One thread's own time: what else runs on the machine does not count.
     now = time.process_time if threads == 1 else time.perf_counter
-    build = cache(lambda contender: loops[contender.loop](contender))
+    # No race has more contenders in one process; older ones make room.
+    build = lru_cache(8)(lambda contender: loops[contender.loop](contender))
     for line in sys.stdin:
         *words, count = json.loads(line)
         steps = build(Contender(*words))
