@@ -26,11 +26,9 @@ def folder() -> Path:
     place = ROOT / "_build" / "bench" / f"tickets-{source_hash()[:12]}"
     kind = Kind("tickets", lambda old: {each.name for each in old.iterdir()} == NAMES)
     if not place.exists():
+        found = _ladder() | {name: _deep(name) for name in DEEP}
         with atomic_folder(place, kind) as temporary:
-            for name, each in {
-                **_ladder(),
-                **{name: _deep(name) for name in DEEP},
-            }.items():
+            for name, each in found.items():
                 each.save(temporary / name)
     return place
 

@@ -47,12 +47,14 @@ def chapter(lth: Any, notebook: str) -> float:
         RuntimeError: If a cell fails.
     """
     from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
 
     clock = Clock()
     for name in TRAINS:
         setattr(lth, name, clock.over(getattr(lth, name)))
     lth.explore = lambda *_, **__: None  # sliders train nothing, and take minutes
-    shell = InteractiveShell.instance()
+    unremembered = Config({"HistoryManager": {"enabled": False}})
+    shell = InteractiveShell.instance(config=unremembered)
     for cell in json.loads(Path(notebook).read_text("utf8"))["cells"]:
         if cell["cell_type"] == "code":
             result = shell.run_cell("".join(cell["source"]))

@@ -111,20 +111,21 @@ def test_it_is_said_where_the_library_changes_engines():
 
 
 def test_a_run_prints_and_writes_what_was_measured(monkeypatch, tmp_path, capsys):
-    row = ("mlp", 0, 1.0, 0, 1000.0)
+    rows = [(loop, 0, 1.0, 0, 1000.0) for loop in ("mlp", "pixels", "sparse")]
     monkeypatch.setattr(bench, "ROOT", tmp_path)
     monkeypatch.setattr(bench.rivals, "find", lambda: Rivals(tmp_path, {}))
-    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 80.0}, [row]))
+    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 80.0}, rows))
     assert bench.main([]) == 0
     assert "≥70" in capsys.readouterr().out
     assert json.loads((tmp_path / "_build" / "bench.json").read_text()) == {"sweep": 80}
     assert not (tmp_path / "results").exists()
-    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 10.0}, [row]))
+    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 10.0}, rows))
     assert bench.main(["--record"]) == 1
     record = tmp_path / "results" / "bench"
     assert {path.name for path in record.iterdir()} == set(speed_page.FILES)
     assert gzip.decompress((record / "steps.csv.gz").read_bytes()).decode() == (
-        "contender,round,density,repeat,microseconds\nmlp,0,1,0,1000\n"
+        "contender,round,density,repeat,microseconds\n"
+        "mlp,0,1,0,1000\npixels,0,1,0,1000\nsparse,0,1,0,1000\n"
     )
     page = json.loads((record / "provenance.json").read_text())
     assert {"commit", "made", "machine", "rounds", "versions"} <= page.keys()
