@@ -70,7 +70,7 @@ grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades.csv
 record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
 	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record$(if $(AGAIN), --again)
 
-bench: $(READY) ## measure speed; RECORD=1 writes results/bench (half an hour)
+bench: $(READY) ## measure speed; RECORD=1 writes results/bench (40 minutes)
 	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)
 
 gpu: ## check and measure on a GPU, 9 minutes; installs nothing, uses PYTHON

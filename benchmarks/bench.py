@@ -19,8 +19,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import parts
+from benchmarks import convolutions, lenet, rivals, runs
+from benchmarks.rivals import Rivals
 from benchmarks.targets import TARGETS, missed
+from benchmarks.today import COMMIT
 from lth_utils.cli import print_anywhere
 from lth_utils.experiments import recording
 from lth_utils.experiments.workers import cores
@@ -32,26 +34,42 @@ from lth_utils.files.atomic import (
     holds,
 )
 from lth_utils.files.places import check_writable
+from lth_utils.training import lanes
 from lth_utils.training.sparse import CROSSOVER, numba_version
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ("bench.json", "steps.csv.gz", "provenance.json")
 KIND = Kind("record of speed", partial(holds, names=FILES))
 COLUMNS = ("contender", "round", "density", "repeat", "microseconds")
-PARTS = ("lenet", "ladder", "processes", "conv", "memory", "sweep")
+PARTS = {
+    "lenet": lenet.steps,
+    "evaluations": lenet.evaluations,
+    "ladder": lenet.ladder,
+    "processes": lenet.processes,
+    "layers": convolutions.layers,
+    "networks": convolutions.networks,
+    "memory": runs.memory,
+    "book": runs.book,
+    "sweep": runs.sweep,
+}
 
 
-def measure(names: Sequence[str], rounds: int) -> tuple[dict[str, float], list]:
+def measure(
+    names: Sequence[str], rounds: int, here: Rivals
+) -> tuple[dict[str, float], list[lenet.Row]]:
     """Measure some parts; return the ratios by key, and the ladder's rows."""
     found: dict[str, float] = {}
-    rows: list[parts.Row] = []
+    rows: list[lenet.Row] = []
     for name in names:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         if name == "ladder":
-            rows = parts.ladder(rounds)
-            found["crossover"] = parts.crossover_of(rows)
+            rows = lenet.ladder(rounds, here)
+            part = {"crossover": lenet.crossings(rows)["dense"]}
         else:
-            found |= getattr(parts, name)(rounds)
+            part = PARTS[name](rounds, here)
+        told = ", ".join(f"{key} {value:.3g}" for key, value in part.items())
+        print(f"  {told or 'left out'}", file=sys.stderr, flush=True)
+        found |= part
     return found, rows
 
 
@@ -70,13 +88,32 @@ def table(found: Mapping[str, float]) -> str:
     )
 
 
+def crossings(found: Mapping[str, float], rows: Sequence[lenet.Row]) -> list[str]:
+    """Say where sparse and dense steps take as long, and what the library thinks."""
+    lines = []
+    if rows:
+        where = lenet.crossings(rows)
+        lines.append(
+            "Surviving weights take as long as a step of non-zero pixels at"
+            f" {where['pixels']:.2f} and of whole products at {where['mlp']:.2f};"
+            f" LeNet changes at {CROSSOVER:g}."
+        )
+    if "conv_crossover" in found:
+        lines.append(
+            "Sparse convolutions take as long as torch's at"
+            f" {found['conv_crossover']:.2f} of the weights in the worst shape;"
+            f" networks change at {lanes.CROSSOVER:g}."
+        )
+    return lines
+
+
 def as_json(found: Mapping[str, float]) -> str:
     """Return the ratios as a flat object, four digits each."""
     rounded = {key: float(f"{value:.4g}") for key, value in found.items()}
     return json.dumps(rounded, indent=1) + "\n"
 
 
-def as_csv(rows: Sequence[parts.Row]) -> bytes:
+def as_csv(rows: Sequence[lenet.Row]) -> bytes:
     """Return the ladder's rows as a compressed CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -88,14 +125,16 @@ def as_csv(rows: Sequence[parts.Row]) -> bytes:
 
 
 def provenance(rounds: int) -> dict[str, object]:
-    """Say how a record was made."""
+    """Say how a record was made, with both rivals here."""
     capability = torch.backends.cpu.get_cpu_capability()
     return {
         "command": "make bench RECORD=1",
         "commit": recording.commit(),
         "made": datetime.now(UTC).date().isoformat(),
         "rounds": rounds,
-        "versions": recording.versions() | {"numba": numba_version()},
+        "today": COMMIT,
+        "versions": recording.versions()
+        | {"numba": numba_version(), "sparseprop": rivals.PEER_VERSION},
         "machine": f"{platform.machine()}, {cores()} cores, {capability}",
     }
 
@@ -103,7 +142,7 @@ def provenance(rounds: int) -> dict[str, object]:
 def record(
     place: Path,
     found: Mapping[str, float],
-    rows: Sequence[parts.Row],
+    rows: Sequence[lenet.Row],
     page: Mapping[str, object],
 ) -> None:
     """Write `results/bench/`, whole or not at all."""
@@ -129,15 +168,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_writable(ratios.parent)
     if options.record:
         check_folder(place, KIND)
+    here = rivals.find()
+    for sentence in here.absent:
+        print(sentence, file=sys.stderr)
+    if options.record and here.absent:
+        parser.error("a record holds every row: both rivals must be here")
     names = [name for name in PARTS if name not in options.skip]
-    found, rows = measure(names, options.rounds)
+    found, rows = measure(names, options.rounds, here)
     with atomic_file(ratios) as temporary:
         temporary.write_text(as_json(found), "utf-8")
     if options.record:
         record(place, found, rows, provenance(options.rounds))
     print(table(found))
-    if "crossover" in found:
-        print(f"The library changes engines at a density of {CROSSOVER:g}.")
+    print("\n".join([*crossings(found, rows), *here.absent]))
     return 1 if missed(found) else 0
 
 

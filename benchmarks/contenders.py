@@ -1,103 +1,78 @@
-"""What is timed: loops that take steps, in processes that take orders.
+"""What is timed of this checkout, and what it is held against: loops by word.
 
-A contender stays in its own process, with its own number of threads and its
-own allocator, and waits while another one has its turn.
+`python -m benchmarks.contenders` takes orders (processes.py). The loops of
+single convolutions are in layers.py, those of an earlier commit in today.py.
 """
 
-import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping
-from functools import cache
 from itertools import islice, pairwise
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
+from torch import nn
 
 import lth_utils as lth
-from benchmarks import textbook
-from lth_utils.experiments.environment import source_hash
-from lth_utils.files.atomic import Kind, atomic_folder
-from lth_utils.training.engines import Autograd, Descent
-from lth_utils.training.measuring import TRAIN_SAMPLE
+from benchmarks import layers, peer, textbook, tickets
+from benchmarks.processes import Contender, Loops, Steps, serve
+from lth_utils.training.engines import Autograd, Descent, Engine
+from lth_utils.training.loop import engine_for
+from lth_utils.training.measuring import sample_of
 from lth_utils.training.mlp import MLP, linear_layers
 from lth_utils.training.order import batches
+from lth_utils.training.pixels import Pixels
 from lth_utils.training.sparse import Sparse
+from lth_utils.words import SPLITS
 
-ROOT = Path(__file__).resolve().parents[1]
 BATCH = 60  # the paper's
-ROUNDS = 20  # of LeNet's ladder, down to 1.2 % of the weights
 RECIPE = lth.Recipe(lr=1.2e-3, iterations=10**9, batch_size=BATCH)
-
-Steps = Callable[[int], None]
-
-
-class Contender(NamedTuple):
-    """A loop, and what it trains.
-
-    Attributes:
-        loop: A word of `LOOPS`.
-        network: The network's word.
-        data: The data set's word.
-        round: The round of the ticket whose masks are trained; 0 is dense.
-    """
-
-    loop: str
-    network: str = "lenet"
-    data: str = "mnist-small"
-    round: int = 0
+ENGINES = {"mlp": MLP, "pixels": Pixels, "sparse": Sparse}
+CALL = 100  # steps that `train` asks an engine for at a time
 
 
-# --- what they do -------------------------------------------------------------
+# --- ours ---------------------------------------------------------------------
 
 
-@cache
-def tickets() -> list[lth.Ticket]:
-    """Return LeNet's ladder: real masks, from 100 iterations a round."""
-    place = ROOT / "_build" / "bench" / f"tickets-{source_hash()[:12]}"
-    numbers = range(1, ROUNDS + 1)
-    names = {str(number) for number in numbers}
-    ladder = Kind("ladder", lambda old: {each.name for each in old.iterdir()} == names)
-    if not place.exists():
-        recipe = lth.Recipe(lr=1.2e-3, iterations=100)
-        data, rates = lth.load("mnist-small"), lth.PRUNING["lenet"].rates
-        found = lth.find_ticket("lenet", data, recipe, rates, ROUNDS)
-        with atomic_folder(place, ladder) as temporary:
-            for number, ticket in zip(numbers, found, strict=True):
-                ticket.save(temporary / str(number))
-    return [lth.Ticket.load(place / str(number)) for number in numbers]
-
-
-def ticket_of(contender: Contender) -> lth.Ticket:
-    """Return what a contender trains."""
-    if contender.round:
-        return tickets()[contender.round - 1]
-    return lth.from_seed(contender.network, 0)
+def _engine(loop: str, net: nn.Module, data: lth.Dataset) -> Engine:
+    if loop == "ours":
+        return engine_for(net, RECIPE, data)
+    if loop == "autograd":
+        return Autograd(net, RECIPE, data)
+    layers = linear_layers(net)
+    assert layers is not None
+    return ENGINES[loop](layers, RECIPE, data)
 
 
 def _ours(contender: Contender) -> Steps:
-    """An engine of the library, fed as `training.train` feeds it."""
-    net, data = ticket_of(contender).build(), lth.load(contender.data)
-    if contender.loop == "autograd":
-        engine = Autograd(net, RECIPE, data)
-    else:
-        layers = linear_layers(net)
-        assert layers is not None
-        engine = {"mlp": MLP, "sparse": Sparse}[contender.loop](layers, RECIPE, data)
+    """An engine of the library, fed as `train` feeds it."""
+    net, data = tickets.ticket(contender.what).build(), lth.load(contender.data)
+    engine = _engine(contender.loop, net, data)
     order = batches(len(data.train.labels), RECIPE, 0, 0)
 
     def steps(count: int) -> None:
-        engine.steps(torch.stack(list(islice(order, count))))
+        for done in range(0, count, CALL):
+            engine.steps(torch.stack(list(islice(order, min(CALL, count - done)))))
 
     return steps
 
 
+def _evaluation(contender: Contender) -> Steps:
+    """The measuring of all images that an evaluation is of."""
+    net, data = tickets.ticket(contender.what).build(), lth.load(contender.data)
+    engine = engine_for(net, RECIPE, data)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            for split in SPLITS:
+                engine.measure(sample_of(data, split))
+
+    return steps
+
+
+# --- what it is held against --------------------------------------------------
+
+
 def _textbook(contender: Contender) -> Steps:
     torch.manual_seed(0)
-    net, data = textbook.pruned(ticket_of(contender)), lth.load(contender.data)
+    net = textbook.pruned(tickets.ticket(contender.what))
+    data = lth.load(contender.data)
     order = textbook.forever(textbook.loader(data, data.train, BATCH, shuffle=True))
     optimizer = torch.optim.Adam(net.parameters(), lr=RECIPE.lr)
 
@@ -107,17 +82,34 @@ def _textbook(contender: Contender) -> Steps:
     return steps
 
 
-def _evaluation(contender: Contender) -> Steps:
-    """The textbook's evaluation of validation, test and 5,000 training images."""
-    net, data = textbook.pruned(ticket_of(contender)), lth.load(contender.data)
-    some = lth.Split(*(each[:TRAIN_SAMPLE] for each in data.train))
-    splits = (data.validation, data.test, some)
-    loaders = [textbook.loader(data, each, 1000, shuffle=False) for each in splits]
+def _textbook_evaluation(contender: Contender) -> Steps:
+    net = textbook.pruned(tickets.ticket(contender.what))
+    data = lth.load(contender.data)
+    samples = [sample_of(data, split) for split in SPLITS]
+    loaders = [textbook.loader(data, each, 1000, shuffle=False) for each in samples]
 
     def steps(count: int) -> None:
         for _ in range(count):
             for each in loaders:
                 textbook.evaluate(net, each)
+
+    return steps
+
+
+def _sparseprop(contender: Contender) -> Steps:
+    """SparseProp's layers and torch's fused Adam, fed with resident images."""
+    net, data = tickets.ticket(contender.what).build(), lth.load(contender.data)
+    theirs = peer.network(net, data.scale(data.train.images[:BATCH]))
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=RECIPE.lr, fused=True)
+    order = batches(len(data.train.labels), RECIPE, 0, 0)
+
+    def steps(count: int) -> None:
+        for index in islice(order, count):
+            x = data.scale(data.train.images.index_select(0, index))
+            optimizer.zero_grad()
+            y = data.train.labels.index_select(0, index)
+            nn.functional.cross_entropy(theirs(x), y).backward()
+            optimizer.step()
 
     return steps
 
@@ -148,85 +140,18 @@ def _limit(_: Contender) -> Steps:
     return steps
 
 
-LOOPS: dict[str, Callable[[Contender], Steps]] = {
-    "textbook": _textbook,
-    "textbook evaluation": _evaluation,
+LOOPS: Loops = {
+    "ours": _ours,
     "autograd": _ours,
-    "mlp": _ours,
-    "sparse": _ours,
+    **dict.fromkeys(ENGINES, _ours),
+    "evaluation": _evaluation,
+    "textbook": _textbook,
+    "textbook evaluation": _textbook_evaluation,
+    "sparseprop": _sparseprop,
     "limit": _limit,
+    **layers.LOOPS,
 }
 
 
-# --- the processes that they live in ------------------------------------------
-
-
-class Process:
-    """A process that builds contenders when it is first asked for them.
-
-    Args:
-        threads: Its number of threads.
-        environment: More variables, such as a worker's.
-    """
-
-    def __init__(
-        self, threads: int, environment: Mapping[str, str] | None = None
-    ) -> None:
-        count = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.contenders"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, **(environment or {}), **count},
-        )
-
-    def __enter__(self) -> "Process":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def order(self, contender: Contender, steps: int) -> None:
-        """Have a contender take its turn; `answer` waits for it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([*contender, steps]) + "\n")
-        self._process.stdin.flush()
-
-    def answer(self) -> float:
-        """Return the seconds that the turn took.
-
-        Raises:
-            RuntimeError: If the process died; it has said why.
-        """
-        assert self._process.stdout is not None
-        if not (line := self._process.stdout.readline()):
-            raise RuntimeError("A contender failed; its traceback is above.")
-        return float(line)
-
-    def seconds(self, contender: Contender, steps: int) -> float:
-        """Return the seconds that so many steps take now."""
-        self.order(contender, steps)
-        return self.answer()
-
-
-def serve() -> None:
-    """Take orders from the standard input, one a line."""
-    threads = int(os.environ["OMP_NUM_THREADS"])
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # in every contender: only time is compared
-    # One thread's own time: what else runs on the machine does not count.
-    now = time.process_time if threads == 1 else time.perf_counter
-    build = cache(lambda contender: LOOPS[contender.loop](contender))
-    for line in sys.stdin:
-        *words, count = json.loads(line)
-        steps = build(Contender(*words))
-        start = now()
-        steps(count)
-        print(now() - start, flush=True)
-
-
 if __name__ == "__main__":
-    serve()
+    serve(LOOPS)

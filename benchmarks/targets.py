@@ -42,25 +42,49 @@ class Target(NamedTuple):
 
 
 TARGETS = (
-    Target("autograd", "textbook step / autograd step, dense", 5, 7),
-    Target("mlp_dense", "textbook step / MLP step, dense", 8, 11),
-    Target(
-        "mlp_over_limit", "MLP step / its bare products and Adam sweep", 1.6, 1.3, True
-    ),
+    Target("sweep", "textbook / lth.run, an experiment on MNIST", 70, 105),
+    Target("sweep_over_today", "earlier / ours, the same experiment", 2.5, 3.9),
+    Target("quick_book", "earlier / ours, what the chapters train", 1.6, 2.2),
+    Target("dense_over_today", "earlier dense step / ours", 1.7, 2.2),
+    Target("sparse_over_today_21", "earlier sparse step / ours at 21 %", 1.35, 1.6),
+    Target("sparse_over_today_8.7", "earlier sparse step / ours at 8.7 %", 1.6, 1.9),
+    Target("sparse_over_today_3.6", "earlier sparse step / ours at 3.6 %", 2, 2.4),
+    Target("sparse_over_today_1.2", "earlier sparse step / ours at 1.2 %", 2.6, 3.4),
+    Target("over_sparseprop_21", "SparseProp's step / ours at 21 %", 7, 8.5),
+    Target("over_sparseprop_3.6", "SparseProp's step / ours at 3.6 %", 18, 24),
+    Target("evaluate_dense", "earlier evaluation / ours, dense", 2, 2.6),
+    Target("evaluate_21", "earlier evaluation / ours at 21 %", 2, 2.6),
+    Target("evaluate_3.6", "earlier evaluation / ours at 3.6 %", 2, 2.6),
     Target("sparse_21", "dense MLP step / sparse step at 21 %", 1.5, 2.7),
     Target("sparse_8.7", "dense MLP step / sparse step at 8.7 %", 3, 5),
     Target("sparse_3.6", "dense MLP step / sparse step at 3.6 %", 6, 10),
     Target("sparse_1.2", "dense MLP step / sparse step at 1.2 %", 9, 13),
-    Target("sweep", "textbook / lth.run, a whole experiment on MNIST", 40, 80),
-    Target("conv2", "textbook step / ours, Conv-2, 2 threads", 1.6, 2.1),
-    Target("conv4", "textbook step / ours, Conv-4, 2 threads", 1.4, 1.8),
-    Target("conv6", "textbook step / ours, Conv-6, 2 threads", 1.15, 1.35),
     Target(
-        "memory_mb", "a run's largest process over import torch, MB", 350, 250, True
+        "mlp_over_limit",
+        "MLP step / its bare products and Adam sweep",
+        1.6,
+        1.3,
+        True,
+    ),
+    Target("conv_64_10", "torch's convolution / ours at 10 %, 64 channels", 3, 4),
+    Target("conv_128_10", "torch's convolution / ours at 10 %, 128 channels", 3, 4),
+    Target("conv_256_10", "torch's convolution / ours at 10 %, 256 channels", 3, 4),
+    Target("conv_512_10", "torch's convolution / ours at 10 %, 512 channels", 3, 4),
+    Target(
+        "conv_crossover", "density at which ours and torch's take as long", 0.5, 0.6
+    ),
+    Target(
+        "conv_over_sparseprop_10", "SparseProp's convolution / ours at 10 %", 1.7, 2.5
+    ),
+    Target("conv2_r11", "earlier step / ours, Conv-2 after 11 rounds", 1.7, 2.1),
+    Target("conv6_r14", "earlier step / ours, Conv-6 after 14 rounds", 3, 4),
+    Target("resnet20_12", "earlier step / ours, ResNet-20 at 12 %", 1.8, 2.5),
+    Target(
+        "memory_mb", "a run's largest process over import torch, MB", 250, 170, True
     ),
     Target("textbook_over_limit", "textbook step / the same bare products and sweep"),
     Target("two_processes", "steps of two 1-thread processes / of one with 2"),
-    Target("crossover", "density at which sparse and MLP step take as long"),
+    Target("crossover", "density at which sparse and dense step take as long"),
 )
 
 

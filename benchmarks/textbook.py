@@ -6,7 +6,7 @@ Adam. Nothing here is slow on purpose, and nothing is tuned.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice, pairwise
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -20,25 +20,13 @@ from lth_utils.tickets import Ticket
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
-FILTERS = {
-    "lenet": (),
-    "conv2": (64, 64),
-    "conv4": (64, 64, 128, 128),
-    "conv6": (64, 64, 128, 128, 256, 256),
-}
-
 
 def pictures(whole: Dataset, split: Split) -> data.Dataset:
-    """Return a split as torchvision's MNIST or CIFAR10, by its own code."""
+    """Return a split as torchvision's MNIST, by its own code."""
     from torchvision import datasets, transforms
 
-    kind = datasets.MNIST if whole.shape[0] == 1 else datasets.CIFAR10
-    found = kind.__new__(kind)  # its constructor would look for files
-    if kind is datasets.MNIST:
-        found.data, found.targets = split.images[:, 0], split.labels
-    else:
-        found.data = split.images.permute(0, 2, 3, 1).contiguous().numpy()
-        found.targets = split.labels.tolist()
+    found = datasets.MNIST.__new__(datasets.MNIST)  # its constructor looks for files
+    found.data, found.targets = split.images[:, 0], split.labels
     mean, std = ([grey / 255 for grey in each] for each in (whole.mean, whole.std))
     found.transform = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize(mean, std)]
@@ -60,30 +48,24 @@ def forever(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
         yield from batches
 
 
-def network(word: str) -> nn.Sequential:
-    """Return LeNet-300-100 or a Conv-n, as one would write it down."""
-    layers: list[nn.Module] = []
-    for number, (channels, width) in enumerate(pairwise((3, *FILTERS[word])), 1):
-        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-        if number % 2 == 0:
-            layers += [nn.MaxPool2d(2)]
-    if word == "lenet":
-        units = (784, 300, 100)
-    else:
-        side = 32 >> len(FILTERS[word]) // 2
-        units = (FILTERS[word][-1] * side * side, 256, 256)
-    layers += [nn.Flatten()]
-    for inputs, outputs in pairwise(units):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(units[-1], 10))
+def network() -> nn.Sequential:
+    """Return LeNet-300-100, as one would write it down."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 300),
+        nn.ReLU(),
+        nn.Linear(300, 100),
+        nn.ReLU(),
+        nn.Linear(100, 10),
+    )
 
 
 def pruned(ticket: Ticket) -> nn.Sequential:
-    """Return the ticket's network, masked by `torch.nn.utils.prune`."""
-    net, theirs = network(ticket.network), lth.network(ticket.network).state_dict()
+    """Return a LeNet's ticket, masked by `torch.nn.utils.prune`."""
+    net, theirs = network(), lth.network(ticket.network).state_dict()
     values = [ticket.init[name] for name in theirs]
     net.load_state_dict(dict(zip(net.state_dict(), values, strict=True)))
-    layers = [layer for layer in net if isinstance(layer, nn.Linear | nn.Conv2d)]
+    layers = [layer for layer in net if isinstance(layer, nn.Linear)]
     names = [name for name in theirs if name in ticket.masks]
     for layer, name in zip(layers, names, strict=True):
         prune.custom_from_mask(layer, "weight", ticket.masks[name])

@@ -18,8 +18,10 @@ from helpers import few_digits
 from torch.nn import functional as F
 
 import lth_utils as lth
-from benchmarks import bench, contenders, parts, textbook
+from benchmarks import bench, lenet, textbook, turns
+from benchmarks.rivals import Rivals
 from benchmarks.targets import TARGETS, missed
+from lth_utils.training import sparse
 
 # Arithmetic
 
@@ -33,8 +35,8 @@ def fake_clock(seconds: float, machine: list[float]):
 def test_a_machine_that_slows_down_changes_no_ratio():
     machine = [1.0, 7.0, 2.0, 0.5, 3.0, 90.0, 1.0]
     clocks = {"a": fake_clock(6.0, machine), "b": fake_clock(1.5, machine)}
-    rounds = parts.take_turns(clocks, 7)
-    assert parts.ratio(rounds, "a", "b") == pytest.approx(4)
+    rounds = turns.take_turns(clocks, 7)
+    assert turns.ratio(rounds, "a", "b") == pytest.approx(4)
 
 
 def test_a_disturbed_round_changes_no_ratio():
@@ -42,14 +44,14 @@ def test_a_disturbed_round_changes_no_ratio():
         "a": fake_clock(6.0, [1, 1, 1, 50, 1, 1, 1]),
         "b": fake_clock(2.0, [1, 30, 1, 1, 1, 1, 1]),
     }
-    assert parts.ratio(parts.take_turns(clocks, 7), "a", "b") == pytest.approx(3)
+    assert turns.ratio(turns.take_turns(clocks, 7), "a", "b") == pytest.approx(3)
 
 
 def test_every_contender_takes_its_turn_in_every_round():
-    turns = []
-    clocks = {name: lambda name=name: turns.append(name) or 1.0 for name in "abc"}
-    assert len(parts.take_turns(clocks, 3)) == 3
-    assert "".join(turns) == "abcabcabc"
+    taken = []
+    clocks = {name: lambda name=name: taken.append(name) or 1.0 for name in "abc"}
+    assert len(turns.take_turns(clocks, 3)) == 3
+    assert "".join(taken) == "abcabcabc"
 
 
 @pytest.mark.parametrize(
@@ -62,85 +64,97 @@ def test_every_contender_takes_its_turn_in_every_round():
     ],
 )
 def test_the_crossover_is_where_the_ratio_falls_through_1(ratios, density):
-    assert parts.crossover(ratios) == pytest.approx(density)
+    assert turns.crossover(ratios) == pytest.approx(density)
 
 
-def test_the_crossover_is_found_in_the_ladders_rows():
-    rows = [
-        (loop, 0, density, repeat, microseconds * (1 + repeat))
-        for density, sparse in ((0.2, 50.0), (0.4, 100.0), (0.6, 150.0))
-        for repeat in range(3)
-        for loop, microseconds in (("mlp", 100.0), ("sparse", sparse))
-    ]
-    assert parts.crossover_of(rows) == pytest.approx(0.4)
+ROWS = [
+    (loop, 0, density, repeat, microseconds * (1 + repeat))
+    for density, sparse_step in ((0.2, 50.0), (0.4, 100.0), (0.6, 150.0))
+    for repeat in range(3)
+    for loop, microseconds in {
+        "mlp": 125.0,
+        "pixels": 100.0,
+        "sparse": sparse_step,
+    }.items()
+]
+
+
+def test_the_crossovers_are_found_in_the_ladders_rows():
+    found = lenet.crossings(ROWS)
+    assert found["pixels"] == found["dense"] == pytest.approx(0.4)
+    assert found["mlp"] == pytest.approx(0.52)
+
+
+def test_a_ratio_of_who_did_not_take_part_is_left_out():
+    rounds = [{"ours": 1.0, "today": 3.0}] * 7
+    asked = {"over_today": ("today", "ours"), "over_peer": ("peer", "ours")}
+    assert turns.ratios(rounds, asked) == {"over_today": 3}
 
 
 def test_floors_and_aims_say_met_or_missed():
     targets = {target.key: target for target in TARGETS}
-    autograd, memory = targets["autograd"], targets["memory_mb"]
-    assert [autograd.verdict(v) for v in (4.9, 5, 7)] == ["missed", "met", "aim met"]
-    assert [memory.verdict(v) for v in (351, 350, 250)] == ["missed", "met", "aim met"]
+    sweep, memory = targets["sweep"], targets["memory_mb"]
+    assert [sweep.verdict(v) for v in (69, 70, 105)] == ["missed", "met", "aim met"]
+    assert [memory.verdict(v) for v in (251, 250, 170)] == ["missed", "met", "aim met"]
     assert targets["crossover"].verdict(0.5) == ""
-    assert missed({"autograd": 4.9, "memory_mb": 100, "crossover": 0.1}) == ["autograd"]
-    assert autograd.asked() == ("≥5", "≥7")
-    assert memory.asked() == ("≤350", "≤250")
+    assert missed({"sweep": 69, "memory_mb": 100, "crossover": 0.1}) == ["sweep"]
+    assert sweep.asked() == ("≥70", "≥105")
+    assert memory.asked() == ("≤250", "≤170")
 
 
-def test_every_target_has_a_part_that_measures_it(monkeypatch):
-    """Run every part on processes that answer at once."""
-
-    class Instant:
-        def __init__(self, threads, environment=None):
-            pass
-
-        __enter__ = lambda self: self  # noqa: E731
-        __exit__ = lambda self, *_: None  # noqa: E731
-        order = lambda self, *_: None  # noqa: E731
-        answer = lambda self: 0.5  # noqa: E731
-
-        def seconds(self, contender, steps):
-            slow = {
-                "textbook": 8.0,
-                "autograd": 2.0,
-                "sparse": 0.1 * (1 + contender.round),
-            }
-            return steps * slow.get(contender.loop, 1.0)
-
-    ticket = SimpleNamespace(masks=SimpleNamespace(density=0.5))
-    monkeypatch.setattr(parts, "Process", Instant)
-    monkeypatch.setattr(parts, "peak_memory", lambda *words: 100.0 * len(words))
-    monkeypatch.setattr(parts, "ticket_of", lambda _: ticket)
-    monkeypatch.setattr(parts.lth, "run", lambda *_, **__: None)
-    found, rows = bench.measure(bench.PARTS, 7)
-    assert found.keys() == {target.key for target in TARGETS}
-    assert found["autograd"] == 4
-    assert found["memory_mb"] == 200
-    assert len(rows) == 4 * 7 * (contenders.ROUNDS + 1)
+def test_it_is_said_where_the_library_changes_engines():
+    lines = bench.crossings({"conv_crossover": 0.613}, ROWS)
+    assert "0.40 and of whole products at 0.52" in lines[0]
+    assert f"LeNet changes at {sparse.CROSSOVER:g}." in lines[0]
+    assert "0.61 of the weights in the worst shape" in lines[1]
+    assert bench.crossings({}, []) == []
 
 
 def test_a_run_prints_and_writes_what_was_measured(monkeypatch, tmp_path, capsys):
-    row = ("mlp", 0, 1.0, 0, 1000.0)
+    rows = [(loop, 0, 1.0, 0, 1000.0) for loop in ("mlp", "pixels", "sparse")]
     monkeypatch.setattr(bench, "ROOT", tmp_path)
-    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 50.0}, [row]))
+    monkeypatch.setattr(bench.rivals, "find", lambda: Rivals(tmp_path, {}))
+    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 80.0}, rows))
     assert bench.main([]) == 0
-    assert "≥40" in capsys.readouterr().out
-    assert json.loads((tmp_path / "_build" / "bench.json").read_text()) == {"sweep": 50}
+    assert "≥70" in capsys.readouterr().out
+    assert json.loads((tmp_path / "_build" / "bench.json").read_text()) == {"sweep": 80}
     assert not (tmp_path / "results").exists()
-    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 10.0}, [row]))
+    monkeypatch.setattr(bench, "measure", lambda *_: ({"sweep": 10.0}, rows))
     assert bench.main(["--record"]) == 1
     record = tmp_path / "results" / "bench"
     assert {path.name for path in record.iterdir()} == set(speed_page.FILES)
     assert gzip.decompress((record / "steps.csv.gz").read_bytes()).decode() == (
-        "contender,round,density,repeat,microseconds\nmlp,0,1,0,1000\n"
+        "contender,round,density,repeat,microseconds\n"
+        "mlp,0,1,0,1000\npixels,0,1,0,1000\nsparse,0,1,0,1000\n"
     )
     page = json.loads((record / "provenance.json").read_text())
     assert {"commit", "made", "machine", "rounds", "versions"} <= page.keys()
 
 
-@pytest.mark.parametrize("words", ["--rounds 3", "--record --skip sweep"])
-def test_a_record_is_whole_and_has_enough_rounds(words):
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("--rounds 3", "fewer than 7 rounds"),
+        ("--record --skip sweep", "leave out --skip"),
+        ("--record", "both rivals must be here"),
+    ],
+)
+def test_a_record_is_whole_and_has_enough_rounds(words, why, monkeypatch, capsys):
+    monkeypatch.setattr(bench.rivals, "find", lambda: Rivals(absent=("No peer.",)))
+    monkeypatch.setattr(bench, "measure", None)  # nothing is measured before
     with pytest.raises(SystemExit):
         bench.main(words.split())
+    assert why in capsys.readouterr().err
+
+
+def test_who_is_absent_is_named_before_and_after(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench.rivals, "find", lambda: Rivals(absent=("No peer.",)))
+    monkeypatch.setattr(bench, "measure", lambda *_: ({"two_processes": 1.5}, []))
+    assert bench.main(["--skip", "sweep"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("No peer.\n")
+    assert printed.out.endswith("\nNo peer.\n")
 
 
 # The textbook loop
@@ -173,22 +187,6 @@ def test_the_textbook_trains_as_plain_torch_does():
     assert theirs == pytest.approx(lth.evaluate(plain, data), rel=1e-3)
 
 
-@pytest.mark.parametrize("word", ["conv2", "conv4", "conv6"])
-def test_the_textbooks_networks_are_the_papers(word):
-    ticket = lth.from_seed(word, 0)
-    images = torch.randn(2, 3, 32, 32)
-    with torch.no_grad():
-        ours, theirs = ticket.build()(images), textbook.pruned(ticket)(images)
-    assert torch.allclose(ours, theirs, atol=1e-4)
-
-
-def test_colour_pictures_come_as_torchvisions_cifar10_gives_them():
-    data = lth.load("colour-digits")
-    images, labels = next(iter(textbook.loader(data, data.test, 4, shuffle=False)))
-    assert torch.allclose(images, data.scale(data.test.images[:4]), atol=1e-4)
-    assert torch.equal(labels, data.test.labels[:4])
-
-
 # The page
 
 
@@ -203,6 +201,7 @@ def root(tmp_path) -> Path:
             "textbook": 8000.0,
             "autograd": 1600.0,
             "mlp": 800.0,
+            "pixels": 500.0,
             "sparse": 50 + 1000 * density,
         }.items()
     ]
@@ -226,7 +225,7 @@ def test_the_page_cites_numbers_of_the_record(root):
     assert found["percent_us"] == pytest.approx(10)
     assert found["made"] == "2026-01-02"
     assert speed_page.people(found["sweep"]) == "1,234"
-    assert speed_page.people(found["autograd"]) == "6.54"
+    assert speed_page.people(found["sparse_21"]) == "6.54"
 
 
 @pytest.mark.parametrize("which", ["steps", "ratios"])
@@ -256,7 +255,19 @@ def test_the_table_says_floor_aim_and_verdict(root, monkeypatch):
     ]
     assert rows[0] == ["What is compared", "Ratio", "Floor", "Aim", ""]
     assert len(rows) == 1 + len(TARGETS)
-    assert rows[1][1:] == ["6.54", "≥5", "≥7", "met"]
+    assert rows[1][1:] == ["1,234", "≥70", "≥105", "aim met"]
+    assert rows[2][1:] == ["6.54", "≥2.5", "≥3.9", "aim met"]
+
+
+def test_a_row_that_was_not_recorded_is_not_shown(root, monkeypatch):
+    (root / "results" / "bench" / "bench.json").write_text(
+        bench.as_json({"crossover": 0.5, "sweep": 71, "gone": 1})
+    )
+    monkeypatch.setattr(
+        speed_page.SpeedTable, "env", property(lambda _: environment(root))
+    )
+    (table,) = speed_page.SpeedTable.run(object.__new__(speed_page.SpeedTable))
+    assert len(list(table.findall(nodes.row))) == 1 + 2
 
 
 @pytest.mark.parametrize("name", speed_page.FILES)

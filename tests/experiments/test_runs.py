@@ -468,7 +468,8 @@ def test_a_worker_has_one_thread_and_an_allocator_that_keeps(monkeypatch, tmp_pa
     seen = {}
     monkeypatch.setattr(workers.subprocess, "Popen", lambda *_, **how: seen.update(how))
     workers.Worker(Store(tmp_path, {}), "cpu")
-    assert seen["env"]["OMP_NUM_THREADS"] == "1"
+    for library in ("OMP", "MKL", "NUMBA"):
+        assert seen["env"][f"{library}_NUM_THREADS"] == "1"
     assert workers.ENVIRONMENT.items() <= seen["env"].items()
     assert int(seen["env"]["MALLOC_MMAP_THRESHOLD_"]) <= 2**25  # older glibcs' limit
 
