@@ -34,8 +34,8 @@ from lth_utils.files.atomic import (
     holds,
 )
 from lth_utils.files.places import check_writable
-from lth_utils.training import lanes
-from lth_utils.training.sparse import CROSSOVER, numba_version
+from lth_utils.training.convs import lanes
+from lth_utils.training.lenet.sparse import CROSSOVER, numba_version
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ("bench.json", "steps.csv.gz", "provenance.json")

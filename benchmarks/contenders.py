@@ -13,12 +13,12 @@ import lth_utils as lth
 from benchmarks import layers, peer, textbook, tickets
 from benchmarks.processes import Contender, Loops, Steps, serve
 from lth_utils.training.engines import Autograd, Descent, Engine
+from lth_utils.training.lenet.mlp import MLP, linear_layers
+from lth_utils.training.lenet.pixels import Pixels
+from lth_utils.training.lenet.sparse import Sparse
 from lth_utils.training.loop import engine_for
 from lth_utils.training.measuring import sample_of
-from lth_utils.training.mlp import MLP, linear_layers
 from lth_utils.training.order import batches
-from lth_utils.training.pixels import Pixels
-from lth_utils.training.sparse import Sparse
 from lth_utils.words import SPLITS
 
 BATCH = 60  # the paper's

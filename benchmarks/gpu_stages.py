@@ -30,7 +30,7 @@ from lth_utils.experiments.store import Store, runs_folder
 from lth_utils.experiments.ways import LIKE
 from lth_utils.masks import Masks
 from lth_utils.tickets import oneshot_masks
-from lth_utils.training.stack import Stack
+from lth_utils.training.gpu.stack import Stack
 
 Found = dict[str, Any]
 

@@ -16,7 +16,7 @@ import lth_utils as lth
 from lth_utils.data.loading import resident
 from lth_utils.tickets import oneshot_masks
 from lth_utils.training.engines import Autograd
-from lth_utils.training.replicas import WAYS, together
+from lth_utils.training.gpu.replicas import WAYS, together
 
 Found = dict[str, Any]
 Seconds = Callable[[Callable[[], object]], float]

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from benchmarks import peer
 from benchmarks.processes import Contender, Loops, Steps
-from lth_utils.training.planes import LANES, Planes
-from lth_utils.training.taps import Taps
+from lth_utils.training.convs.planes import LANES, Planes
+from lth_utils.training.convs.taps import Taps
 
 IMAGES = 64
 

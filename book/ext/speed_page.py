@@ -43,7 +43,7 @@ def folder(env: BuildEnvironment) -> Path:
 
 def numbers(record: Path) -> dict[str, Any]:
     """Return every number and word that the page may cite."""
-    from lth_utils.training.sparse import CROSSOVER
+    from lth_utils.training.lenet.sparse import CROSSOVER
 
     ratios = json.loads((record / "bench.json").read_text("utf8"))
     page = json.loads((record / "provenance.json").read_text("utf8"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lth_utils.experiments.ways import way_for
-from lth_utils.training import sparse
+from lth_utils.training.lenet import sparse
 from lth_utils.words import check_network
 
 # The rooms and files whose code decides a result's bits: what lies below
@@ -21,7 +21,7 @@ _SOURCES = (
     "models/*.py",
     "mask*.py",
     "pruning.py",
-    "training/*.py",
+    "training/**/*.py",
     "tickets.py",
     "controls.py",
     "experiments/jobs.py",

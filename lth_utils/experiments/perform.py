@@ -20,9 +20,9 @@ from lth_utils.models import network
 from lth_utils.pruning import prune
 from lth_utils.tickets import Ticket
 from lth_utils.training.evaluation import Training
+from lth_utils.training.gpu.replicas import WAYS
+from lth_utils.training.lenet.mlp import linear_layers
 from lth_utils.training.loop import train, train_together
-from lth_utils.training.mlp import linear_layers
-from lth_utils.training.replicas import WAYS
 from lth_utils.words import CONTROLS
 
 

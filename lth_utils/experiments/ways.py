@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lth_utils.experiments import records
-from lth_utils.training.replicas import WAYS
+from lth_utils.training.gpu.replicas import WAYS
 from lth_utils.words import check_network
 
 # What `make gpu` measures, and who goes the same way: without BatchNorm, with it.

@@ -2,15 +2,11 @@
 
 A reader starts at `loop.py` and needs `engines.py`, `evaluation.py`,
 `order.py` and `recipes.py` besides; `probe.py` finds out beforehand whether
-network and data fit together. The other files may stay shut. Faster steps for
-LeNet: `mlp.py`, `pixels.py` with its loops, and `sparse.py` with its own
-(`steps.py`, `kernels.py`, `tiles.py` and `optimizers.py`). Loops are compiled by
-`compiled.py`; what they sum stays in registers by `vectors.py`, which `rows.py`
-explains to the compiler. Many networks together, on a GPU: `replicas.py` chooses
-between `stack.py`, for LeNets, and `as_one.py` (its layers in `wide.py`) or
-`streams.py`, for convolutions; `graphs.py` records a step. Sparse convolutional
-networks on the CPU: `lanes.py`, its layers in `conv_graph.py` and
-`conv_layers.py`, its signals in `planes.py`, its weights in `taps.py`.
+network and data fit together. What else lies here is small: `measuring.py` for
+losses, `best.py` for the weights of least validation loss. `choice.py` chooses an
+engine; faster ones may stay shut, a room each: `lenet/` and `convs/`, for networks
+that `plain.py` knows, their compiled `loops/`, and `gpu/` for many networks
+together.
 """
 
 import lazy_loader

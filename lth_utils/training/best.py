@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lth_utils.training.engines import Engine
 from lth_utils.training.evaluation import Point, validation_loss
-from lth_utils.training.replicas import Replicas
+from lth_utils.training.gpu.replicas import Replicas
 
 
 class Best:

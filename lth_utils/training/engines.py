@@ -1,10 +1,9 @@
 """Engines: how a network takes its steps. The generic one is here.
 
-An engine is made for one training. `mlp.py` and `sparse.py` hold faster ones
-for LeNet, `lanes.py` one for sparse convolutions; `loop.py` chooses. All of
-them do the same arithmetic: in float64 they agree to the last few digits, in
-float32 only on average, because another order of summation soon leads
-elsewhere.
+An engine is made for one training. The rooms `lenet/` and `convs/` hold faster
+ones, and `choice.py` chooses. All of them do the same arithmetic: in float64 they
+agree to the last few digits, in float32 only on average, because another order of
+summation soon leads elsewhere.
 """
 
 from collections.abc import Iterable

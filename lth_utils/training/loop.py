@@ -6,7 +6,6 @@ where the validation loss was least (paper, section 2).
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib import import_module
 from itertools import islice
 
 import torch
@@ -18,16 +17,12 @@ from lth_utils.data.splits import Split
 from lth_utils.devices import device_of
 from lth_utils.errors import LotteryError
 from lth_utils.masking import obey, snapshot
-from lth_utils.masks import weights_and_masks
 from lth_utils.seeds import check_seed
-from lth_utils.training import sparse
 from lth_utils.training.best import Best, BestRows
-from lth_utils.training.engines import Autograd, Engine
+from lth_utils.training.choice import engine_for
 from lth_utils.training.evaluation import Point, Training, evaluations, in_order
-from lth_utils.training.mlp import MLP, linear_layers
+from lth_utils.training.gpu.replicas import WAYS, Replicas, together
 from lth_utils.training.order import batches, epochs
-from lth_utils.training.pixels import SHARE, Pixels, share_of
-from lth_utils.training.plain import convolutional, mask_of
 from lth_utils.training.probe import (
     check_match,
     check_trainable,
@@ -36,7 +31,6 @@ from lth_utils.training.probe import (
     placed,
 )
 from lth_utils.training.recipes import Recipe
-from lth_utils.training.replicas import WAYS, Replicas, together
 from lth_utils.words import SPLITS
 
 # What is measured at early stop when the rest is over.
@@ -233,36 +227,3 @@ def _stops(recipe: Recipe, keep_at: int | None) -> list[int]:
     """Return the iterations after which something is looked at."""
     every = range(recipe.evaluate_every, recipe.iterations, recipe.evaluate_every)
     return sorted({*every, recipe.iterations, keep_at or recipe.iterations})
-
-
-def engine_for(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine:
-    """Return the fastest engine for `net`, where it is now."""
-    layers = linear_layers(net)
-    if layers is None:
-        return _lanes(net, recipe, data) or Autograd(net, recipe, data)
-    masks = [mask_of(layer) for layer in layers]
-    alive = sum(int(mask.sum()) for mask in masks)
-    density = alive / sum(mask.numel() for mask in masks)
-    on_cpu = layers[0].weight.device.type == "cpu"
-    if not on_cpu or not sparse.numba_version():
-        return MLP(layers, recipe, data)
-    if density < sparse.CROSSOVER:
-        return sparse.Sparse(layers, recipe, data)
-    if share_of(data) < SHARE:
-        return Pixels(layers, recipe, data)
-    if density < sparse.CROSSOVER_FULL:
-        return sparse.Sparse(layers, recipe, data)
-    return MLP(layers, recipe, data)
-
-
-def _lanes(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine | None:
-    """Return the engine of a sparse convolutional network, if it pays."""
-    if data.device.type != "cpu" or not convolutional(net):
-        return None
-    masks = [mask for _, mask in weights_and_masks(net).values()]
-    alive = sum(int(mask.sum()) for mask in masks)
-    if alive >= 0.8 * sum(mask.numel() for mask in masks) or not sparse.numba_version():
-        return None  # so dense that it need not be asked
-    lanes = import_module("lth_utils.training.lanes")
-    engine: Engine | None = lanes.lanes_for(net, recipe, data)
-    return engine

@@ -21,7 +21,7 @@ import lth_utils as lth
 from benchmarks import bench, lenet, textbook, turns
 from benchmarks.rivals import Rivals
 from benchmarks.targets import TARGETS, missed
-from lth_utils.training import sparse
+from lth_utils.training.lenet import sparse
 
 # Arithmetic
 

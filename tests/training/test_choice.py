@@ -13,9 +13,9 @@ from torch.nn.utils import parametrizations, prune
 
 import lth_utils as lth
 from lth_utils import Recipe
+from lth_utils.training.choice import engine_for
 from lth_utils.training.engines import Autograd, Descent
-from lth_utils.training.loop import engine_for
-from lth_utils.training.mlp import linear_layers
+from lth_utils.training.lenet.mlp import linear_layers
 
 DIGITS = few_digits()
 SHORT = Recipe(iterations=20, evaluate_every=10)

@@ -23,7 +23,7 @@ pwd.getpwuid = unknown
 """
 LOWER = """
 import numpy as np
-from lth_utils.training import kernels
+from lth_utils.training.lenet import kernels
 scores = np.arange(2.0 * kernels.LANES)
 kernels.lower(scores)
 assert set(scores[: kernels.LANES]) == {-kernels.LANES}
@@ -104,7 +104,7 @@ def test_a_full_disk_or_anothers_file_costs_only_time(
 ):
     file = tmp_path / "loops.py"
     file.write_text(
-        "from lth_utils.training.compiled import compiled\n"
+        "from lth_utils.training.loops.compiled import compiled\n"
         "@compiled\n"
         "def double(values):\n"
         "    for i in range(values.size):\n"

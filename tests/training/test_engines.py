@@ -18,15 +18,16 @@ import lth_utils as lth
 from lth_utils.data.splits import Split
 from lth_utils.experiments import perform
 from lth_utils.experiments.jobs import jobs_of
-from lth_utils.training import loop, sparse
+from lth_utils.training import loop
+from lth_utils.training.choice import engine_for
 from lth_utils.training.engines import Autograd, Descent, Engine
-from lth_utils.training.loop import engine_for
-from lth_utils.training.mlp import MLP, linear_layers
+from lth_utils.training.gpu.stack import Stack
+from lth_utils.training.lenet import sparse
+from lth_utils.training.lenet.mlp import MLP, linear_layers
+from lth_utils.training.lenet.pixels import Pixels
+from lth_utils.training.lenet.sparse import Sparse
 from lth_utils.training.order import batches
-from lth_utils.training.pixels import Pixels
 from lth_utils.training.recipes import Recipe
-from lth_utils.training.sparse import Sparse
-from lth_utils.training.stack import Stack
 
 COLOURS = few(lth.load("colour-digits"), train=64, other=16)
 DATA = lth.load("mnist-small")
@@ -377,7 +378,7 @@ def test_a_capture_leaves_every_value_as_it_was(recipe, monkeypatch):
     }
     for name, fake in fakes.items():
         monkeypatch.setattr(torch.cuda, name, fake)
-    monkeypatch.setattr("lth_utils.training.stack._side_stream", fakes["Stream"])
+    monkeypatch.setattr("lth_utils.training.gpu.stack._side_stream", fakes["Stream"])
     stack._capture()
     assert stack.graph is graph
     assert torch.equal(moved(stack), moved(Stack(three_nets(), DATA, recipe)))

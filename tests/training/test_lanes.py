@@ -15,16 +15,18 @@ from torch.nn import functional as F
 
 import lth_utils as lth
 from lth_utils.data.splits import Split
-from lth_utils.training import lanes, loop, sparse
-from lth_utils.training.conv_graph import Graph
+from lth_utils.training import loop
+from lth_utils.training.choice import engine_for
+from lth_utils.training.convs import lanes
+from lth_utils.training.convs.graph import Graph
+from lth_utils.training.convs.lanes import CROSSOVER, Lanes
+from lth_utils.training.convs.planes import LANES, Planes
+from lth_utils.training.convs.taps import Taps
 from lth_utils.training.engines import Autograd, Engine
-from lth_utils.training.lanes import CROSSOVER, Lanes
-from lth_utils.training.loop import engine_for
+from lth_utils.training.lenet import sparse
 from lth_utils.training.order import batches
 from lth_utils.training.plain import convolutional
-from lth_utils.training.planes import LANES, Planes
 from lth_utils.training.recipes import Recipe
-from lth_utils.training.taps import Taps
 
 COLOURS = few(lth.load("colour-digits"), train=140, other=70)
 ADAM = Recipe(1e-3, 3)
@@ -132,7 +134,7 @@ SIZES = [(8, 2), (4, 8), (3, 8), (4, 4), (5, 4), (7, 5), (2, 2), (1, 1), (1, 16)
 @pytest.mark.parametrize("density", [0.0, 0.04, 0.2, 1.0])
 @pytest.mark.parametrize("wide", [True, False])
 def test_a_convolution_is_torchs(size, side, density, wide, monkeypatch):
-    monkeypatch.setattr("lth_utils.training.taps.WIDE", wide)
+    monkeypatch.setattr("lth_utils.training.convs.taps.WIDE", wide)
     draws = torch.Generator().manual_seed(0)
     weight = torch.randn(20, 70, side, side, generator=draws, dtype=torch.float64)
     weight *= torch.rand(weight.shape, generator=draws) < density

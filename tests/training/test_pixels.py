@@ -14,17 +14,18 @@ from torch.nn import functional as F
 import lth_utils as lth
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
-from lth_utils.training import loop, pixels, sparse
+from lth_utils.training import loop
+from lth_utils.training.choice import engine_for
 from lth_utils.training.engines import Autograd
-from lth_utils.training.loop import engine_for
-from lth_utils.training.mlp import MLP, linear_layers
+from lth_utils.training.lenet import pixels, sparse
+from lth_utils.training.lenet.mlp import MLP, linear_layers
 from lth_utils.training.order import batches
 from lth_utils.training.recipes import Recipe
 from lth_utils.words import SCALINGS
 
 pytest.importorskip("numba")
 
-from lth_utils.training import pixel_kernels as kernels
+from lth_utils.training.lenet import pixel_kernels as kernels
 
 DATA = lth.load("mnist-small")
 ADAM = Recipe(iterations=300)

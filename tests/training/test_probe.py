@@ -12,9 +12,9 @@ from torch.nn import functional as F
 import lth_utils as lth
 from lth_utils import LotteryError, Recipe
 from lth_utils.data.splits import Split
-from lth_utils.training.mlp import linear_layers
+from lth_utils.training.lenet.mlp import linear_layers
+from lth_utils.training.lenet.sparse import Sparse
 from lth_utils.training.probe import check_match
-from lth_utils.training.sparse import Sparse
 
 R10 = Recipe(iterations=10, evaluate_every=10)
 DIGITS = few_digits()

@@ -9,9 +9,9 @@ from helpers import Unasked
 from torch import nn
 
 import lth_utils as lth
-from lth_utils.training import as_one, graphs, streams
+from lth_utils.training.gpu import as_one, graphs, streams
+from lth_utils.training.gpu.replicas import WAYS, together
 from lth_utils.training.recipes import Recipe
-from lth_utils.training.replicas import WAYS, together
 
 ADAM = Recipe(iterations=5, batch_size=16, evaluate_every=5)
 SGD = Recipe(0.05, 5, "sgd", 16, 5, momentum=0.9, weight_decay=1e-3)

@@ -8,11 +8,12 @@ from helpers import few
 
 import lth_utils as lth
 from lth_utils import LotteryError, Recipe
-from lth_utils.training import loop, sparse
+from lth_utils.training import loop
 from lth_utils.training.engines import Autograd
-from lth_utils.training.mlp import MLP
-from lth_utils.training.pixels import Pixels
-from lth_utils.training.sparse import Sparse
+from lth_utils.training.lenet import sparse
+from lth_utils.training.lenet.mlp import MLP
+from lth_utils.training.lenet.pixels import Pixels
+from lth_utils.training.lenet.sparse import Sparse
 
 # So high, on so few images, that the validation loss is least early on.
 HOT = Recipe(lr=0.02, iterations=50, evaluate_every=10)

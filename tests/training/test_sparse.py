@@ -10,16 +10,16 @@ from helpers import few_digits
 
 import lth_utils as lth
 from lth_utils.data.splits import Split
+from lth_utils.training.choice import engine_for
 from lth_utils.training.engines import Autograd
-from lth_utils.training.loop import engine_for
-from lth_utils.training.mlp import MLP, linear_layers
+from lth_utils.training.lenet.mlp import MLP, linear_layers
 from lth_utils.training.recipes import Recipe
 
 pytest.importorskip("numba")
 
-from lth_utils.training import sparse as sparse_module
-from lth_utils.training.pixels import Pixels
-from lth_utils.training.sparse import Sparse
+from lth_utils.training.lenet import sparse as sparse_module
+from lth_utils.training.lenet.pixels import Pixels
+from lth_utils.training.lenet.sparse import Sparse
 
 ADAM = Recipe(1e-3)
 SGD = Recipe(0.05, optimizer="sgd", momentum=0.9, weight_decay=1e-2)

@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("numba")
 
-from lth_utils.training import vectors as v
-from lth_utils.training.compiled import aligned, compiled
-from lth_utils.training.tiles import gather
+from lth_utils.training.lenet.tiles import gather
+from lth_utils.training.loops import vectors as v
+from lth_utils.training.loops.compiled import aligned, compiled
 
 LANES = 48
 

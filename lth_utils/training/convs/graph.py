@@ -10,7 +10,7 @@ from typing import Any
 from torch import fx, nn
 from torch.nn import functional as F
 
-from lth_utils.training.conv_layers import (
+from lth_utils.training.convs.layers import (
     Average,
     Layer,
     Norm,
@@ -18,8 +18,8 @@ from lth_utils.training.conv_layers import (
     Quarter,
     Sparse,
 )
+from lth_utils.training.convs.planes import Planes
 from lth_utils.training.plain import LAYERS, mask_of
-from lth_utils.training.planes import Planes
 
 
 class Unknown(Exception):

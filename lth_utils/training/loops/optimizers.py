@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lth_utils.training.compiled import compiled
+from lth_utils.training.loops.compiled import compiled
 
 Array = NDArray[Any]
 

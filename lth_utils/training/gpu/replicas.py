@@ -22,14 +22,14 @@ from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError, choose
 from lth_utils.masked_modules import MaskedConv2d, MaskedLinear
 from lth_utils.models import VGG19, Conv2, Conv4, Conv6, ResNet20
-from lth_utils.training.as_one import Grouped, Mapped
-from lth_utils.training.mlp import linear_layers
+from lth_utils.training.gpu.as_one import Grouped, Mapped
+from lth_utils.training.gpu.stack import Stack
+from lth_utils.training.gpu.streams import Streams
+from lth_utils.training.gpu.wide import WIDE
+from lth_utils.training.lenet.mlp import linear_layers
 from lth_utils.training.plain import ordinary_parameters, plain
 from lth_utils.training.probe import check_match
 from lth_utils.training.recipes import Recipe
-from lth_utils.training.stack import Stack
-from lth_utils.training.streams import Streams
-from lth_utils.training.wide import WIDE
 
 # The default is the one whose kernels are those of a network alone: it cannot
 # take longer than one after the other, and its replicas do not depend on how

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
-from lth_utils.training import plane_kernels
-from lth_utils.training.compiled import aligned
-from lth_utils.training.conv_graph import Graph, Unknown
-from lth_utils.training.conv_layers import Batch, Sparse, live_lanes
+from lth_utils.training.convs import plane_kernels
+from lth_utils.training.convs.graph import Graph, Unknown
+from lth_utils.training.convs.layers import Batch, Sparse, live_lanes
+from lth_utils.training.convs.planes import LANES, TILES
 from lth_utils.training.engines import Descent
+from lth_utils.training.loops.compiled import aligned
 from lth_utils.training.measuring import measured
-from lth_utils.training.planes import LANES, TILES
 from lth_utils.training.recipes import Recipe
 
 Array = NDArray[Any]

@@ -19,8 +19,8 @@ from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
 from lth_utils.training.engines import Descent
+from lth_utils.training.lenet.mlp import linear_layers, mask_of
 from lth_utils.training.measuring import measured
-from lth_utils.training.mlp import linear_layers, mask_of
 from lth_utils.training.probe import check_match
 from lth_utils.training.recipes import Recipe
 

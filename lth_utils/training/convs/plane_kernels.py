@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lth_utils.training.compiled import compiled
-from lth_utils.training.vectors import (
+from lth_utils.training.loops.compiled import compiled
+from lth_utils.training.loops.vectors import (
     add,
     fma,
     gate,

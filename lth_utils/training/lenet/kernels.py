@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lth_utils.training.compiled import compiled
-from lth_utils.training.vectors import (
+from lth_utils.training.loops.compiled import compiled
+from lth_utils.training.loops.vectors import (
     add,
     axpy,
     div,

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lth_utils.training import conv_kernels as kernels
-from lth_utils.training.compiled import aligned
-from lth_utils.training.planes import LANES, WIDE, Planes, windows
+from lth_utils.training.convs import kernels
+from lth_utils.training.convs.planes import LANES, WIDE, Planes, windows
+from lth_utils.training.loops.compiled import aligned
 
 Array = NDArray[Any]
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
-from lth_utils.training.mlp import mask_of
+from lth_utils.training.lenet.mlp import mask_of
 from lth_utils.training.recipes import Recipe
 
 Array = NDArray[Any]
@@ -32,7 +32,7 @@ def numba_version() -> str | None:
     """Return Numba's version, or None, said once, if it cannot be used."""
     try:
         version: str = import_module("numba").__version__
-        import_module("lth_utils.training.steps")
+        import_module("lth_utils.training.lenet.steps")
     except Exception as error:  # no ImportError where NumPy does not match it
         warnings.warn(
             "Sparse networks train as slowly as dense ones here, because Numba"
@@ -56,7 +56,7 @@ class Sparse:
     """
 
     def __init__(self, layers: list[nn.Linear], recipe: Recipe, data: Dataset) -> None:
-        self.loops: Any = import_module("lth_utils.training.steps")
+        self.loops: Any = import_module("lth_utils.training.lenet.steps")
         self.targets, self.data, self.taken = layers, data, 0
         self.masks = [mask_of(layer).numpy() for layer in layers]
         self.dtype: Any = layers[0].weight.detach().numpy().dtype

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lth_utils.training.compiled import aligned as aligned
-from lth_utils.training.compiled import compiled
-from lth_utils.training.kernels import (
+from lth_utils.training.lenet.kernels import (
     LANES,
     Layer,
     back,
@@ -22,9 +20,11 @@ from lth_utils.training.kernels import (
     multiply,
     multiply_bytes,
 )
-from lth_utils.training.optimizers import adam, sgd
-from lth_utils.training.tiles import gather
-from lth_utils.training.vectors import fma, load, mul, splat, store, total
+from lth_utils.training.lenet.tiles import gather
+from lth_utils.training.loops.compiled import aligned as aligned
+from lth_utils.training.loops.compiled import compiled
+from lth_utils.training.loops.optimizers import adam, sgd
+from lth_utils.training.loops.vectors import fma, load, mul, splat, store, total
 
 Array = NDArray[Any]
 

@@ -23,9 +23,9 @@ _LINE = 64  # bytes that a processor's cache moves at once
 
 @cache
 def _sources() -> str:
-    """Return a hash of the room's files: a loop has others' code within its own."""
+    """Return a hash of training's files: a loop has others' code within its own."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
-from lth_utils.training.mlp import mask_of
+from lth_utils.training.lenet.mlp import mask_of
 from lth_utils.training.recipes import Recipe
 
 Array = NDArray[Any]
@@ -46,8 +46,8 @@ class Pixels:
     """
 
     def __init__(self, layers: list[nn.Linear], recipe: Recipe, data: Dataset) -> None:
-        self.kernels = import_module("lth_utils.training.pixel_kernels")
-        self.aligned = import_module("lth_utils.training.compiled").aligned
+        self.kernels = import_module("lth_utils.training.lenet.pixel_kernels")
+        self.aligned = import_module("lth_utils.training.loops.compiled").aligned
         self.targets, self.data, self.taken = layers, data, 0
         self.masks = [mask_of(layer).numpy() for layer in layers]
         self.dtype = layers[0].weight.detach().numpy().dtype

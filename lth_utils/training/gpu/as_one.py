@@ -18,11 +18,11 @@ from lth_utils.data.splits import Split
 from lth_utils.masked_modules import MaskedModule
 from lth_utils.masks import weights_and_masks
 from lth_utils.training.engines import Descent
-from lth_utils.training.graphs import record, side_stream
+from lth_utils.training.gpu.graphs import record, side_stream
+from lth_utils.training.gpu.wide import WIDE
 from lth_utils.training.measuring import measured
 from lth_utils.training.probe import dtype_of
 from lth_utils.training.recipes import Recipe
-from lth_utils.training.wide import WIDE
 
 _Layers = Mapping[type[nn.Module], type[nn.Module]]
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from lth_utils.training import plane_kernels as kernels
+from lth_utils.training.convs import plane_kernels as kernels
+from lth_utils.training.convs.planes import LANES, Planes
+from lth_utils.training.convs.taps import Taps
 from lth_utils.training.plain import mask_of
-from lth_utils.training.planes import LANES, Planes
-from lth_utils.training.taps import Taps
 
 Array = NDArray[Any]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.training.engines import Autograd
-from lth_utils.training.graphs import record, side_stream
+from lth_utils.training.gpu.graphs import record, side_stream
 from lth_utils.training.recipes import Recipe
 
 _LANES = 8  # streams: each keeps work space, and more were never measured

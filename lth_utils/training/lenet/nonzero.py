@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lth_utils.training.compiled import compiled
-from lth_utils.training.vectors import axpy, load, maximum, splat, store
+from lth_utils.training.loops.compiled import compiled
+from lth_utils.training.loops.vectors import axpy, load, maximum, splat, store
 
 LANES = 64  # units in a block: four AVX-512 registers of float32
 SPAN = 192  # inputs whose weights stay in the nearest cache while images go by

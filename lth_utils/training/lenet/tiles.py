@@ -8,8 +8,8 @@ from numba.core import types
 from numba.np import arrayobj
 from numpy.typing import NDArray
 
-from lth_utils.training.compiled import compiled
-from lth_utils.training.rows import Code, intrinsic
+from lth_utils.training.loops.compiled import compiled
+from lth_utils.training.loops.rows import Code, intrinsic
 
 _BYTES, _LONG = ir.VectorType(ir.IntType(8), 16), ir.IntType(64)
 # The lower and the upper halves of two vectors, interleaved.

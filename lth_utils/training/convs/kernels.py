@@ -22,8 +22,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from lth_utils.training.compiled import compiled
-from lth_utils.training.vectors import (
+from lth_utils.training.loops.compiled import compiled
+from lth_utils.training.loops.vectors import (
     axpy,
     fma,
     gate,

@@ -16,7 +16,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from lth_utils.training.rows import (
+from lth_utils.training.loops.rows import (
     INDEX,
     VECTOR,
     Row,

@@ -17,10 +17,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lth_utils.training.compiled import compiled
-from lth_utils.training.nonzero import LANES, Some, find, multiply, squeeze, take, turn
-from lth_utils.training.optimizers import adam, sgd
-from lth_utils.training.vectors import (
+from lth_utils.training.lenet.nonzero import (
+    LANES,
+    Some,
+    find,
+    multiply,
+    squeeze,
+    take,
+    turn,
+)
+from lth_utils.training.loops.compiled import compiled
+from lth_utils.training.loops.optimizers import adam, sgd
+from lth_utils.training.loops.vectors import (
     add,
     axpy,
     fma,

@@ -13,7 +13,7 @@ import numpy as np
 from llvmlite.binding import get_host_cpu_features
 from numpy.typing import NDArray
 
-from lth_utils.training.compiled import aligned
+from lth_utils.training.loops.compiled import aligned
 
 Array = NDArray[Any]
 
