@@ -80,7 +80,7 @@ class Result:
         curve: Its evaluations: all splits, or what the job asked for.
         weights: The trained weights of an arm that others start from (dense
             and the chains); else empty.
-        seconds: The time it took.
+        seconds: The time it took: the processor's on a CPU, the wall's on a GPU.
     """
 
     masks: Masks

@@ -39,6 +39,23 @@ lth.find_ticket(
     rounds=2,
 )
 """
+# Dense, and sparse: its weights and losses after some steps, to the last bit.
+BITS = """
+import zlib
+import torch
+import lth_utils as lth
+from lth_utils.training.choice import engine_for
+torch.set_flush_denormal(True)
+data, recipe = lth.load("mnist-small"), lth.Recipe(iterations=30)
+sparse = lth.masked(lth.LeNet(0))
+whole = lth.Masks.ones(sparse)
+counts = {(name,): len(mask) * 20 for name, mask in whole.items()}
+lth.apply_masks(sparse, lth.keep(lth.random_scores(whole, 0), whole, counts))
+for net in (lth.LeNet(0), sparse):
+    curve = lth.train(net, data, recipe, device="cpu").curve
+    sums = [zlib.crc32(p.detach().numpy().tobytes()) for p in net.parameters()]
+    print(type(engine_for(net, recipe, data)).__name__, curve, sums)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +64,13 @@ def package(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("package")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "lth_utils", folder / "lth_utils", ignore=ignored)
-    # A file of that name stops also root, whom no mode does.
-    (folder / "lth_utils" / "training" / "__pycache__").write_text("")
+    for room in (folder / "lth_utils" / "training").glob("*/__init__.py"):
+        # A file of that name stops also root, whom no mode does.
+        (room.parent / "__pycache__").write_text("")
     return folder
 
 
-def run(code: str, package: Path, folder: Path, **variables: str) -> None:
+def run(code: str, package: Path, folder: Path, **variables: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", HOMELESS + code],
         cwd=folder,
@@ -61,6 +79,7 @@ def run(code: str, package: Path, folder: Path, **variables: str) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize(
@@ -78,6 +97,14 @@ def run(code: str, package: Path, folder: Path, **variables: str) -> None:
 def test_loops_run_where_nothing_can_be_kept(package, tmp_path, variables):
     run(LOWER, package, tmp_path, **variables)
     assert list(tmp_path.iterdir()) == []  # above all no folder called "~"
+
+
+def test_what_was_kept_computes_what_was_compiled(package, tmp_path):
+    kept = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    compiled, loaded = (run(BITS, package, tmp_path, **kept) for _ in range(2))
+    assert "Pixels [" in compiled
+    assert "Sparse [" in compiled
+    assert loaded == compiled
 
 
 def test_a_ladder_trains_where_nothing_can_be_kept(package, tmp_path):

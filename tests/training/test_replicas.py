@@ -9,6 +9,8 @@ from helpers import Unasked
 from torch import nn
 
 import lth_utils as lth
+from lth_utils.training import loop
+from lth_utils.training.engines import Autograd
 from lth_utils.training.gpu import as_one, graphs, streams
 from lth_utils.training.gpu.replicas import WAYS, together
 from lth_utils.training.recipes import Recipe
@@ -91,7 +93,8 @@ def test_every_way_trains_each_network_as_if_alone(word, recipe):
                 assert point[2:] == pytest.approx(other[2:], abs=1e-9)
 
 
-def test_beside_each_other_they_are_to_the_bit_what_each_is_alone():
+def test_beside_each_other_they_are_to_the_bit_what_each_is_alone(monkeypatch):
+    monkeypatch.setattr(loop, "engine_for", Autograd)  # a GPU's only one for them
     nets, alone = three("ResNet20"), three("ResNet20")
     lth.train_together(nets, DATA["ResNet20"], ADAM, KEYS, "cpu")  # by the default
     for net, other, key in zip(nets, alone, KEYS, strict=True):

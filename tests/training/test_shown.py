@@ -8,7 +8,7 @@ from helpers import few
 
 import lth_utils as lth
 from lth_utils import LotteryError, Recipe
-from lth_utils.training import loop
+from lth_utils.training import choice
 from lth_utils.training.engines import Autograd
 from lth_utils.training.lenet import sparse
 from lth_utils.training.lenet.mlp import MLP
@@ -91,8 +91,8 @@ def test_what_is_measured_later_is_the_same_to_the_bit(
     build, engine = NETS[name]
     if engine in (Sparse, Pixels) and not sparse.numba_version():
         pytest.skip("Without Numba nothing is compiled.")
-    monkeypatch.setattr(loop, "SHARE", 0 if engine is MLP else 1)
-    assert type(loop.engine_for(made(build), recipe, digits)) is engine
+    monkeypatch.setattr(choice, "SHARE", 0 if engine is MLP else 1)
+    assert type(choice.engine_for(made(build), recipe, digits)) is engine
     (net, whole), (other, lean) = both(build, digits, recipe)
     assert lean.early_stop == whole.early_stop < whole.last == lean.last
     assert lean.curve == whole.ends()
@@ -149,7 +149,7 @@ def test_only_what_is_needed_is_measured(digits, monkeypatch):
         return measure(engine, sample)
 
     monkeypatch.setattr(MLP, "measure", counted)
-    monkeypatch.setattr(loop, "SHARE", 0)
+    monkeypatch.setattr(choice, "SHARE", 0)
     training = lth.train(lth.LeNet(), digits, HOT, device="cpu", curves=False)
     assert len(seen) == len(training.curve) == 9
     assert seen.count(digits.validation.labels.data_ptr()) == 5
