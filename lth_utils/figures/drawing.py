@@ -168,7 +168,7 @@ def density_axis(axis: Axes, ticks: Sequence[float] = TICKS) -> None:
 
 
 def legend(figure: Figure, looks: Iterable[Look], title: str) -> None:
-    """Put one legend under all panels."""
+    """Put one legend under all panels, in as many columns as the figure holds."""
     handles = [
         Line2D(
             [],
@@ -181,13 +181,17 @@ def legend(figure: Figure, looks: Iterable[Look], title: str) -> None:
         )
         for look in looks
     ]
-    figure.legend(
-        handles=handles,
-        title=title,
-        loc="outside lower center",
-        ncols=2 + len(figure.axes),
-        handlelength=3.2,
-    )
+    for columns in range(2 + len(figure.axes), 0, -1):
+        shown = figure.legend(
+            handles=handles,
+            title=title,
+            loc="outside lower center",
+            ncols=columns,
+            handlelength=3.2,
+        )
+        if columns == 1 or shown.get_window_extent().width <= figure.bbox.width:
+            break
+        shown.remove()
 
 
 def percent(fraction: float) -> str:

@@ -214,6 +214,16 @@ def lines_of(axis) -> dict[str, tuple[list[float], list[float]]]:
     }
 
 
+@pytest.mark.parametrize("words", ["a", "a word or two", "as many words as fit" * 2])
+def test_no_legend_is_wider_than_its_figure(words):
+    looks = [drawing.Look(f"{words} {n}", "#000000", "o", ()) for n in range(5)]
+    with drawing.canvas(1) as (figure, _):
+        drawing.legend(figure, looks, "")
+    figure.canvas.draw()
+    (shown,) = figure.legends
+    assert shown.get_window_extent().width <= figure.bbox.width
+
+
 def legend_of(figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
