@@ -190,7 +190,7 @@ def agreement(bench: Bench) -> Found:
         expected = _trained(bench, recipe, torch.device("cpu"))
         captured = _trained(bench, recipe, bench.device)
         again = _trained(bench, recipe, bench.device)
-        with patch.object(Stack, "_capture", lambda _: None):
+        with patch.object(Stack, "_record", lambda _: None):
             plain = _trained(bench, recipe, bench.device)
         differences = {
             "captured": _apart(captured, expected),

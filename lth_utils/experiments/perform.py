@@ -20,7 +20,6 @@ from lth_utils.models import network
 from lth_utils.pruning import prune
 from lth_utils.tickets import Ticket
 from lth_utils.training.evaluation import Training
-from lth_utils.training.gpu.replicas import WAYS
 from lth_utils.training.lenet.mlp import linear_layers
 from lth_utils.training.loop import train, train_together
 from lth_utils.words import CONTROLS
@@ -76,7 +75,7 @@ def _train(
             train(net, data, recipe, *key, device, curves=whole)
             for net, key, whole in zip(nets, keys, curves, strict=True)
         ]
-    way = WAYS[0] if on_cpu else way_for(jobs[0].network, device)
+    way = way_for(jobs[0].network, device)
     whole = any(curves)  # a stack is evaluated as one: all get what one asks for
     try:
         return train_together(nets, data, recipe, keys, device, whole, way)

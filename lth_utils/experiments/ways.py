@@ -28,8 +28,10 @@ def way_for(network: str, device: torch.device) -> str:
 
     Args:
         network: The network's word. LeNets have one way, whatever is returned.
-        device: The GPU.
+        device: Where; without a GPU it is the default.
     """
+    if device.type != "cuda":
+        return WAYS[0]
     base = check_network(network).base
     for measured, alike in LIKE.items():
         if base in alike:

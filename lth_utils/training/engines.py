@@ -137,6 +137,10 @@ class Descent:
         ]
         self.inexact = any(p.is_complex() or p.dtype in LOW for p, *_ in self.state)
 
+    def tensors(self) -> list[Tensor]:
+        """Return all that a step changes."""
+        return [tensor for row in self.state for tensor in row]
+
     @torch.no_grad()
     def step(self) -> None:
         """Move every parameter along its gradient."""

@@ -11,7 +11,7 @@ from torch import nn
 import lth_utils as lth
 from lth_utils.training import loop
 from lth_utils.training.engines import Autograd
-from lth_utils.training.gpu import as_one, graphs, streams
+from lth_utils.training.gpu import graphs, streams
 from lth_utils.training.gpu.replicas import WAYS, together
 from lth_utils.training.recipes import Recipe
 
@@ -212,6 +212,9 @@ def test_a_warm_step_asks_nothing_of_the_cpu(word, recipe, way):
         replicas.step(batches(1))
 
 
+RECORD = graphs.record  # before a Card stands for it
+
+
 class Lane:
     """Stands for a stream."""
 
@@ -240,7 +243,7 @@ class Card:
         }
         for name, fake in fakes.items():
             monkeypatch.setattr(torch.cuda, name, fake)
-        for module in (as_one, streams):
+        for module in (graphs, streams):
             monkeypatch.setattr(module, "side_stream", self.side_stream)
             monkeypatch.setattr(module, "record", self.record)
 
@@ -261,7 +264,7 @@ class Card:
             self.diary.append((self.now.name, f"replays {number}"))
             step()
 
-        graph = graphs.record(step, state, stream)
+        graph = RECORD(step, state, stream)
         graph.replay = replay
         self.diary.append((stream.name, "recorded"))
         return graph

@@ -18,7 +18,7 @@ from lth_utils.data.splits import Split
 from lth_utils.masked_modules import MaskedModule
 from lth_utils.masks import weights_and_masks
 from lth_utils.training.engines import Descent
-from lth_utils.training.gpu.graphs import record, side_stream
+from lth_utils.training.gpu.graphs import OneStep, room
 from lth_utils.training.gpu.wide import WIDE
 from lth_utils.training.measuring import measured
 from lth_utils.training.probe import dtype_of
@@ -27,7 +27,7 @@ from lth_utils.training.recipes import Recipe
 _Layers = Mapping[type[nn.Module], type[nn.Module]]
 
 
-class AsOne:
+class AsOne(OneStep):
     """R networks whose step is one: parameters have a leading axis of replicas.
 
     Args:
@@ -53,34 +53,12 @@ class AsOne:
         }
         self.masks = list(_masks(nets, self.parameters))
         self.descent = Descent(self.parameters.values(), recipe)
-        self.index = torch.zeros(
-            (len(nets), recipe.batch_size), dtype=torch.int64, device=data.device
-        )
-        self.graph: torch.cuda.CUDAGraph | None = None
-        if data.device.type == "cuda":
-            self._record()
-
-    def _record(self) -> None:
-        """Record the step as a graph: it changes what the optimizer does, and norms."""
-        moved = [tensor for row in self.descent.state for tensor in row]
-        state = [*moved, *self.buffers.values()]
-        self.graph = record(self._step, state, side_stream(self.data.device))
+        state = [*self.descent.tensors(), *self.buffers.values()]
+        self._prepare(room(len(nets), data, recipe), state)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each replica's batch (R, N, C, H, W) to its scores (R, N, classes)."""
         raise NotImplementedError
-
-    def step(self, index: Tensor) -> None:
-        """Take one optimizer step of every replica.
-
-        Args:
-            index: Each replica's batch, (R, batch_size), on any device.
-        """
-        self.index.copy_(index)
-        if self.graph is None:
-            self._step()
-        else:
-            self.graph.replay()
 
     def _step(self) -> None:
         values = list(self.parameters.values())

@@ -6,6 +6,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from lth_utils.data.datasets import Dataset
+from lth_utils.training.recipes import Recipe
+
 _WARM_UP = 3  # steps before a recording, as CUDA asks
 
 
@@ -48,3 +51,48 @@ def record(
     for tensor, value in zip(state, before, strict=True):
         tensor.copy_(value)
     return graph
+
+
+class OneStep:
+    """Replicas whose step is one: on CUDA a graph, which is replayed.
+
+    A subclass takes the step in `_step`, with the images `index`, (R, batch_size).
+    """
+
+    graph: torch.cuda.CUDAGraph | None = None
+
+    def _step(self) -> None:
+        raise NotImplementedError
+
+    def _prepare(self, index: Tensor, state: Iterable[Tensor]) -> None:
+        """Take the room for the images' numbers; on CUDA, record the step.
+
+        Args:
+            index: int64 (R, batch_size).
+            state: All that a step changes.
+        """
+        self.index, self.state = index, list(state)
+        if index.is_cuda:
+            self._record()
+
+    def _record(self) -> None:
+        stream = side_stream(self.index.device)
+        self.graph = record(self._step, self.state, stream)
+
+    def step(self, index: Tensor) -> None:
+        """Take one optimizer step of every replica.
+
+        Args:
+            index: Each replica's batch, (R, batch_size), on any device.
+        """
+        self.index.copy_(index)
+        if self.graph is None:
+            self._step()
+        else:
+            self.graph.replay()
+
+
+def room(replicas: int, data: Dataset, recipe: Recipe) -> Tensor:
+    """Return room for the numbers of each replica's images, (R, batch_size)."""
+    form = (replicas, recipe.batch_size)
+    return torch.zeros(form, dtype=torch.int64, device=data.device)

@@ -3,13 +3,12 @@
 A LeNet step leaves a GPU idle nearly all the time. So replicas (seeds,
 controls, independent rounds) are laid on top of each other: every parameter
 gets a leading axis of replicas, each product becomes a batched one, and a
-single optimizer moves them all. On CUDA the whole step is captured once as a
+single optimizer moves them all. On CUDA the whole step is recorded once as a
 graph and then replayed, which spares the launches. Replicas never mix: each
 has its own batches, masks and moments.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +18,17 @@ from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
 from lth_utils.training.engines import Descent
-from lth_utils.training.lenet.mlp import linear_layers, mask_of
+from lth_utils.training.gpu.graphs import OneStep, room
+from lth_utils.training.lenet.mlp import linear_layers
 from lth_utils.training.measuring import measured
+from lth_utils.training.plain import mask_of
 from lth_utils.training.probe import check_match
 from lth_utils.training.recipes import Recipe
 
-_WARM_UP = 3  # steps on a side stream before a capture, as CUDA asks
 _ALIGNED = 64  # numbers: a GPU's fast products want weights that start evenly
 
 
-class Stack:
+class Stack(OneStep):
     """R replicas of one LeNet, trained together.
 
     Args:
@@ -64,12 +64,7 @@ class Stack:
         self.descent = Descent([self.parameter], recipe)
         self.values = self._views(self.parameter.detach())
         self.gradients = self._views(self.parameter.grad)
-        self.graph: torch.cuda.CUDAGraph | None = None
-        self.index = torch.zeros(
-            (len(nets), recipe.batch_size), dtype=torch.int64, device=data.device
-        )
-        if self.parameter.is_cuda:
-            self._capture()
+        self._prepare(room(len(nets), data, recipe), self.descent.tensors())
 
     def _views(self, whole: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return each layer's weights (R, out, in) and biases (R, 1, out)."""
@@ -82,27 +77,13 @@ class Stack:
             at += _padded(units)
         return found
 
-    def step(self, index: Tensor) -> None:
-        """Take one optimizer step of every replica.
-
-        Args:
-            index: Each replica's batch, (R, batch_size), on any device.
-        """
-        self.index.copy_(index)
-        if self.graph is None:
-            self._step()
-        else:
-            self.graph.replay()
-
     @torch.no_grad()
     def _step(self) -> None:
-        flat = self.index.flatten()
-        images = self.data.train.images.index_select(0, flat)
-        x = self.data.scale(images, self.parameter.dtype)
-        y = self.data.train.labels.index_select(0, flat).view(self.index.shape)
+        x, y = self.data.batch(self.index.flatten(), self.parameter.dtype)
         signals = self._forward(x.view(*self.index.shape, -1))
         delta = signals.pop().softmax(2)
-        delta.scatter_add_(2, y[..., None], -torch.ones_like(delta[..., :1]))
+        labels = y.view(*self.index.shape, 1)
+        delta.scatter_add_(2, labels, -torch.ones_like(delta[..., :1]))
         delta /= self.index.shape[1]
         for (weight, _), (by_weight, by_bias) in zip(
             reversed(self.values), reversed(self.gradients), strict=True
@@ -124,28 +105,6 @@ class Stack:
                 signals[-1].relu_()
             signals.append(torch.baddbmm(bias, signals[-1], weight.transpose(1, 2)))
         return signals
-
-    def _capture(self) -> None:
-        """Record the step as a CUDA graph, leaving every value as it was.
-
-        The warm-up's steps also make what must be there before the capture:
-        the data set's scaling, and the libraries' handles and work spaces.
-        """
-        start = self.parameter.detach().clone()
-        with torch.cuda.device(self.parameter.device):
-            side = _side_stream(self.parameter.device)
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(_WARM_UP):
-                    self._step()
-            torch.cuda.current_stream().wait_stream(side)
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph, stream=side):
-                self._step()
-        self.parameter.detach().copy_(start)
-        (_, *moments) = self.descent.state[0]
-        for value in moments:
-            value.zero_()  # and the count of steps
 
     def measure(self, sample: Split) -> list[tuple[float, float]]:
         """Return every replica's mean loss and accuracy."""
@@ -178,12 +137,6 @@ def _layers(net: nn.Module) -> list[nn.Linear]:
             " or float64, with no layer exchanged, frozen or hooked; train it alone."
         )
     return layers
-
-
-@cache
-def _side_stream(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream of all captures: each stream keeps work space for good."""
-    return torch.cuda.Stream(device)
 
 
 def _row(tensors: Iterable[Tensor]) -> Tensor:

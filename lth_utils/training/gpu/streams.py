@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.training.engines import Autograd
-from lth_utils.training.gpu.graphs import record, side_stream
+from lth_utils.training.gpu.graphs import record, room, side_stream
 from lth_utils.training.recipes import Recipe
 
 _LANES = 8  # streams: each keeps work space, and more were never measured
@@ -36,9 +36,7 @@ class Streams:
     ) -> None:
         self.engines = [Autograd(net, recipe, data) for net in nets]
         self.device = data.device
-        self.index = torch.zeros(
-            (len(nets), recipe.batch_size), dtype=torch.int64, device=data.device
-        )
+        self.index = room(len(nets), data, recipe)
         self.graphs: list[tuple[torch.cuda.Stream, torch.cuda.CUDAGraph]] = []
         if data.device.type == "cuda":
             self._record()
@@ -48,8 +46,7 @@ class Streams:
         rows = self.index.split(1)
         for number, (engine, row) in enumerate(zip(self.engines, rows, strict=True)):
             stream = side_stream(self.device, number % _LANES)
-            moved = [tensor for each in engine.descent.state for tensor in each]
-            state = [*moved, *engine.net.buffers()]
+            state = [*engine.descent.tensors(), *engine.net.buffers()]
             graph = record(partial(engine.steps, row), state, stream)
             self.graphs.append((stream, graph))
 
