@@ -14,7 +14,6 @@ from torch.nn import functional as F
 import lth_utils as lth
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
-from lth_utils.training import loop
 from lth_utils.training.choice import engine_for
 from lth_utils.training.engines import Autograd
 from lth_utils.training.lenet import pixels, sparse
@@ -82,12 +81,6 @@ def check(masks, recipe, steps, data=DATA, **shape):
 
 
 # --- the arithmetic -------------------------------------------------------------------
-
-
-@RECIPES
-@pytest.mark.parametrize("density", [None, 0.51])
-def test_three_hundred_steps_are_autograds(density, recipe):
-    check(None if density is None else random_masks(lenet(), density), recipe, 300)
 
 
 @pytest.mark.parametrize("density", [None, 0.51])
@@ -159,21 +152,6 @@ def test_hard_cases_are_autograds(recipe, shape, scaling, hidden, size, draw):
 def test_wide_layers_and_large_batches_are_autograds(recipe, hidden, size):
     masks = random_masks(lenet(hidden=hidden), 0.7)
     check(masks, replace(recipe, batch_size=size), 4, hidden=hidden)
-
-
-def test_three_rounds_find_autograds_masks(monkeypatch):
-    def found(make):
-        monkeypatch.setattr(loop, "engine_for", make)
-        return lth.find_ticket(
-            lambda seed: lth.LeNet(seed, hidden=(30, 20)).double(),
-            DATA,
-            Recipe(iterations=100),
-            {"fc": 0.3, "output": 0.2},
-            rounds=3,
-        )
-
-    for mine, theirs in zip(found(engine), found(Autograd), strict=True):
-        assert mine.masks == theirs.masks
 
 
 # --- to the bit -----------------------------------------------------------------------
@@ -254,9 +232,7 @@ def test_what_was_listed_is_trained_on_whatever_becomes_of_the_data():
 def test_an_image_that_is_not_there_is_a_sentence(number):
     order = torch.arange(60)[None].clone()
     order[0, 59] = number
-    with pytest.raises(
-        LotteryError, match=f"{number}: expected numbers from 0|{number} to .*from 0"
-    ):
+    with pytest.raises(LotteryError, match=f" {number}.*: expected them from 0 to"):
         engine(lenet(), ADAM, DATA).steps(order)
 
 

@@ -144,14 +144,18 @@ def test_no_loop_of_the_sparse_engine_leaves_its_memory():
     pytest.importorskip("numba")
     net = sparse_lenet()
     order = torch.arange(70)[None]
+    undisturbed = Sparse(linear_layers(net), R10, DIGITS)
+    undisturbed.steps(order)
     for label in (-1, 10, 10**15, -(10**15)):
         data = replace(DIGITS, train=Split(*(t.clone() for t in DIGITS.train)))
         engine = Sparse(linear_layers(net), R10, data)
         theta = engine.net.theta.copy()
         data.train.labels[69] = label
         with pytest.raises(LotteryError, match=f"{label}.*expected them from 0 to 9"):
-            engine.steps(order)
+            engine.measure(data.train)
         assert (engine.net.theta == theta).all()
+        engine.steps(order)  # by labels of its own
+        assert (engine.net.theta == undisturbed.net.theta).all()
     for width in (27, 29, 400):
         images = torch.ones(70, 1, 28, width, dtype=torch.uint8)
         with pytest.raises(LotteryError, match=f"{28 * width} values.* takes 784"):

@@ -17,8 +17,7 @@ from lth_utils.masked_modules import MaskedLinear
 from lth_utils.models import LeNet
 from lth_utils.training.engines import Descent
 from lth_utils.training.measuring import measured
-from lth_utils.training.plain import mask_of as mask_of
-from lth_utils.training.plain import ordinary_parameters, plain
+from lth_utils.training.plain import mask_of, ordinary_parameters, plain
 from lth_utils.training.recipes import Recipe
 
 # The files whose forward passes the fast engines compute.

@@ -27,7 +27,7 @@ from lth_utils.training.lenet.nonzero import (
     turn,
 )
 from lth_utils.training.loops.compiled import compiled
-from lth_utils.training.loops.optimizers import adam, sgd
+from lth_utils.training.loops.optimizers import Descent, move
 from lth_utils.training.loops.vectors import (
     add,
     axpy,
@@ -40,7 +40,7 @@ from lth_utils.training.loops.vectors import (
     store,
 )
 
-__all__ = ["Descent", "Layer", "Room", "Some", "measure", "settle", "squeeze", "steps"]
+__all__ = ["Layer", "Room", "Some", "measure", "settle", "squeeze", "steps"]
 
 CHUNK = 32  # inputs whose gradients stay near until the optimizer has used them
 
@@ -69,14 +69,6 @@ class Room(NamedTuple):
     flipped: Array  #: its weights, (blocks of inputs, units, LANES)
     nothing: Array  #: zeros, the base of the way back
     below: Array  #: the gradient of the signal below
-
-
-class Descent(NamedTuple):
-    """The optimizer: what `optimizers.py` calls constants, and the learning rate."""
-
-    adam: bool  #: else SGD
-    lr: float
-    constants: Array
 
 
 @compiled
@@ -232,7 +224,6 @@ def descend(
     """Move a layer's parameters, a chunk's gradient at a time; renew its base."""
     theta, mean, square, alive = layer.theta, layer.mean, layer.square, layer.alive
     shift, base, delta = layer.shift, layer.base, layer.signal
-    by_adam, lr, constants = descent
     gradients = np.empty(CHUNK * LANES, theta.dtype)
     for first in range(0, base.size, LANES):
         whole = splat(base.dtype.type(0), LANES)
@@ -247,11 +238,8 @@ def descend(
                 for i in range(0, by.size, LANES):
                     row = load_bytes(alive, at + i, theta, LANES)
                     store(by, i, mul(load(by, i, LANES), row))
-            if by_adam:
-                moments = mean[at:end], square[at:end]
-                adam(theta[at:end], by, *moments, lr, taken, constants)
-            else:
-                sgd(theta[at:end], by, mean[at:end], constants)
+            moments = mean[at:end], square[at:end]
+            move(theta[at:end], by, *moments, descent, taken)
         set_base(theta, shift, first, base)
 
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
-from lth_utils.training.lenet.mlp import mask_of
+from lth_utils.training.lenet.checks import check_order, checked_labels
+from lth_utils.training.plain import mask_of
 from lth_utils.training.recipes import Recipe
 
 Array = NDArray[Any]
@@ -54,12 +55,8 @@ class Pixels:
         self.gain, shift = (each.astype(self.dtype) for each in data.line())
         self.train = self._listed(data.train)
         self.lists: dict[int, Listed] = {}
-        adam = recipe.optimizer == "adam"
-        rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
-        constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
-        self.descent = self.kernels.Descent(
-            adam, recipe.lr, np.array(constants, self.dtype)
-        )
+        optimizers = import_module("lth_utils.training.loops.optimizers")
+        self.descent = optimizers.descent_of(recipe, self.dtype)
         self.batch_size = recipe.batch_size
         images = max(self.batch_size, TILE)
         self.layers = tuple(
@@ -71,19 +68,9 @@ class Pixels:
 
     def _listed(self, split: Split) -> Listed:
         """Return a split's pixels that are not 0, its labels, its images' factors."""
-        images, labels = split.images.flatten(1).numpy(), split.labels.numpy().copy()
-        classes, inputs = self.targets[-1].weight.shape[0], len(self.gain)
-        if not 0 <= labels.min() <= labels.max() < classes:  # the loops do not ask
-            raise LotteryError(
-                f"A split's labels go from {labels.min()} to {labels.max()}: expected"
-                f" them from 0 to {classes - 1}, as the network has outputs. Leave a"
-                " data set as it is while it is trained on."
-            )
-        if images.shape[1] != inputs:
-            raise LotteryError(
-                f"An image has {images.shape[1]} values, but the network takes"
-                f" {inputs}: expected images of its own shape. Make the data set anew."
-            )
+        inputs, classes = len(self.gain), len(self.masks[-1])
+        labels = checked_labels(split, inputs, classes)
+        images = split.images.flatten(1).numpy()
         place = np.uint16 if inputs <= 1 << 16 else np.uint32
         some = self._some(len(images), 0, place, np.uint8)
         count = self.kernels.squeeze(images, some)
@@ -159,12 +146,7 @@ class Pixels:
             LotteryError: If a number is no image's, or a batch is too large.
         """
         listed, labels, factors = self.train
-        least, greatest = map(int, order.aminmax()) if order.numel() else (0, 0)
-        if not 0 <= least <= greatest < len(labels):  # the loops do not ask
-            raise LotteryError(
-                f"A batch names the images {least} to {greatest}: expected numbers"
-                f" from 0 to {len(labels) - 1}, as the train split has them."
-            )
+        check_order(order, len(labels))
         if order.shape[1] > self.batch_size:
             raise LotteryError(
                 f"A batch has {order.shape[1]} images: expected at most"

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
-from lth_utils.errors import LotteryError
-from lth_utils.training.lenet.mlp import mask_of
+from lth_utils.training.lenet.checks import check_order, checked_labels
+from lth_utils.training.plain import mask_of
 from lth_utils.training.recipes import Recipe
 
 Array = NDArray[Any]
@@ -52,7 +52,7 @@ class Sparse:
         data: What it is trained on.
 
     Raises:
-        LotteryError: If the images are not of the size that the network takes.
+        LotteryError: If a training image or label does not fit the network.
     """
 
     def __init__(self, layers: list[nn.Linear], recipe: Recipe, data: Dataset) -> None:
@@ -64,7 +64,8 @@ class Sparse:
         ends = _ends([*(m.sum() for m in self.masks), *(len(m) for m in self.masks)])
         self.firsts, self.biases = ends[: len(layers)], ends[len(layers) : -1]
         self.net = self._network(ends[-1])
-        self.descent = self._descent(recipe)
+        optimizers = import_module("lth_utils.training.loops.optimizers")
+        self.descent = optimizers.descent_of(recipe, self.dtype)
         self.read()
 
     def _network(self, size: int) -> Any:
@@ -96,32 +97,20 @@ class Sparse:
             signals=tuple(signals),
             deltas=(*deltas, signals[-1]),
             gradient=aligned(size, dtype),
+            mean=aligned(size, dtype),
+            square=aligned(size, dtype),
             parts=aligned(256, dtype),
             sums=aligned(lanes, dtype),
             floors=np.array([*(0 for _ in deltas), -np.inf], dtype),
         )
 
-    def _descent(self, recipe: Recipe) -> Any:
-        """Return the optimizer as the loops know it."""
-        adam = recipe.optimizer == "adam"
-        rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
-        constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
-        size, dtype = self.net.theta.size, self.dtype
-        moments = (self.loops.aligned(size, dtype) for _ in range(2))
-        return self.loops.Descent(adam, recipe.lr, np.array(constants, dtype), *moments)
-
     def _images(self, sample: Split) -> Any:
         """Return some images as the loops know them."""
-        count = sample.images.shape[1:].numel()
-        if count != self.masks[0].shape[1]:  # the loops would not ask
-            raise LotteryError(
-                f"An image has {count} values, but the network takes"
-                f" {self.masks[0].shape[1]}: expected images of its own shape. Make"
-                " the data set anew."
-            )
+        classes, inputs = len(self.masks[-1]), self.masks[0].shape[1]
+        labels = checked_labels(sample, inputs, classes)
         return self.loops.Images(
             sample.images.contiguous().view(-1).numpy(),
-            sample.labels.contiguous().numpy(),
+            labels,
             self.data.factors(sample.images).astype(self.dtype),
         )
 
@@ -129,36 +118,18 @@ class Sparse:
         """Take an optimizer step for each row of images' numbers.
 
         Raises:
-            LotteryError: If a number is no image's, or a label no class's.
+            LotteryError: If a number is no image's.
         """
-        images = len(self.train.labels)
-        if order.numel() and not 0 <= int(order.min()) <= int(order.max()) < images:
-            raise LotteryError(
-                f"A batch names the images {int(order.min())} to {int(order.max())}:"
-                f" expected them from 0 to {images - 1}, as the train split has them."
-            )
+        check_order(order, len(self.train.labels))
         batches = order.contiguous().numpy()
-        known = self.loops.learn(
-            self.net, self.descent, self.train, batches, self.taken
-        )
-        if not known:
-            self._refuse(self.train.labels)
+        self.loops.learn(self.net, self.descent, self.train, batches, self.taken)
         self.taken += len(order)
 
     def measure(self, sample: Split) -> tuple[float, float]:
         """Return the mean loss (nats) and the accuracy (a fraction)."""
         images = self._images(sample)
-        loss, right, known = self.loops.judge(self.net, images)
-        if not known:
-            self._refuse(images.labels)
+        loss, right = self.loops.judge(self.net, images)
         return loss / len(images.labels), right / len(images.labels)
-
-    def _refuse(self, labels: Array) -> None:
-        raise LotteryError(
-            f"The labels go from {labels.min()} to {labels.max()}: expected them from"
-            f" 0 to {len(self.masks[-1]) - 1}, as the network has outputs. Leave a data"
-            " set as it is while it is trained on."
-        )
 
     def _parameters(self) -> list[tuple[Array, Array, Array, Array, Array]]:
         """Return each layer's weights, mask and biases, and where theta has them."""

@@ -23,7 +23,7 @@ from lth_utils.training.lenet.kernels import (
 from lth_utils.training.lenet.tiles import gather
 from lth_utils.training.loops.compiled import aligned as aligned
 from lth_utils.training.loops.compiled import compiled
-from lth_utils.training.loops.optimizers import adam, sgd
+from lth_utils.training.loops.optimizers import Descent, move
 from lth_utils.training.loops.vectors import fma, load, mul, splat, store, total
 
 Array = NDArray[Any]
@@ -45,6 +45,8 @@ class Network(NamedTuple):
         signals: Each layer's output (units * LANES,); the last are the scores.
         deltas: Each layer's delta; the last one takes the place of the scores.
         gradient: As theta.
+        mean: As theta; of gradients, or SGD's velocity.
+        square: As theta; of the gradients' squares.
         parts: (256,), sums over some of the lanes.
         sums: (LANES,).
         floors: (layers,), what a layer's output is at least: 0 or -infinity.
@@ -62,6 +64,8 @@ class Network(NamedTuple):
     signals: tuple[Array, ...]
     deltas: tuple[Array, ...]
     gradient: Array
+    mean: Array
+    square: Array
     parts: Array
     sums: Array
     floors: Array
@@ -79,24 +83,6 @@ class Images(NamedTuple):
     bytes: Array
     labels: Array
     factors: Array
-
-
-class Descent(NamedTuple):
-    """An optimizer.
-
-    Attributes:
-        adam: Whether it is Adam, or else SGD.
-        lr: The learning rate.
-        constants: See `optimizers.py`.
-        mean: As theta; of gradients, or SGD's velocity.
-        square: As theta; of the gradients' squares.
-    """
-
-    adam: bool
-    lr: float
-    constants: Array
-    mean: Array
-    square: Array
 
 
 @compiled
@@ -160,14 +146,9 @@ def backward(net: Network) -> None:
 @compiled
 def learn(
     net: Network, descent: Descent, images: Images, order: Array, taken: int
-) -> bool:
-    """Take a step for each row of `order`, images' numbers, after `taken` others.
-
-    Returns:
-        Whether every label was the number of a class; if not, the loop stops
-        before the step.
-    """
-    known, size = True, order.shape[1]
+) -> None:
+    """Take a step for each row of `order`, images' numbers, after `taken` others."""
+    size = order.shape[1]
     share = net.theta.dtype.type(1 / size)
     labels = np.empty(LANES, np.int64)
     for step in range(order.shape[0]):
@@ -181,34 +162,19 @@ def learn(
             for lane in range(index.size):
                 labels[lane] = images.labels[index[lane]]
             forward(net, images, index)
-            known &= blame(net.signals[-1], labels[: index.size], share, net.sums)
+            blame(net.signals[-1], labels[: index.size], share, net.sums)
             backward(net)
-        if not known:
-            return False
-        if descent.adam:
-            adam(
-                net.theta,
-                net.gradient,
-                descent.mean,
-                descent.square,
-                descent.lr,
-                taken + step + 1,
-                descent.constants,
-            )
-        else:
-            sgd(net.theta, net.gradient, descent.mean, descent.constants)
-    return True
+        moments = net.mean, net.square
+        move(net.theta, net.gradient, *moments, descent, taken + step + 1)
 
 
 @compiled
-def judge(net: Network, images: Images) -> tuple[float, int, bool]:
+def judge(net: Network, images: Images) -> tuple[float, int]:
     """Return the sum of all images' losses, and how many are classified right.
 
     An image is right where its label is the first class of the greatest score.
-    Third, whether every label was the number of a class.
     """
     loss, right, scores = 0.0, 0, net.signals[-1]
-    classes = scores.size // LANES
     chosen = np.empty(LANES, net.theta.dtype)
     fold_scaling(net.layers[0], net.theta, net.gains, net.shifts, net.scaled, net.rest)
     for first in range(0, images.labels.size, LANES):
@@ -217,8 +183,6 @@ def judge(net: Network, images: Images) -> tuple[float, int, bool]:
         lower(scores)
         for lane in range(index.size):
             label = images.labels[first + lane]
-            if not 0 <= label < classes:
-                return loss, right, False
             chosen[lane] = scores[label * LANES + lane]
             best = 0
             while best < label and scores[best * LANES + lane] < 0:
@@ -227,4 +191,4 @@ def judge(net: Network, images: Images) -> tuple[float, int, bool]:
         exponentiate(scores, net.sums)
         for lane in range(index.size):
             loss += np.log(net.sums[lane]) - chosen[lane]
-    return loss, right, True
+    return loss, right

@@ -1,13 +1,30 @@
 """Adam and SGD as compiled loops, as torch's fused optimizers compute them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lth_utils.training.loops.compiled import compiled
+from lth_utils.training.recipes import Recipe
 
 Array = NDArray[Any]
+
+
+class Descent(NamedTuple):
+    """An optimizer."""
+
+    adam: bool  #: else SGD
+    lr: float
+    constants: Array  #: see `adam` and `sgd`
+
+
+def descent_of(recipe: Recipe, dtype: Any) -> Descent:
+    """Return a recipe's optimizer, for parameters of a type."""
+    adam = recipe.optimizer == "adam"
+    rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
+    constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
+    return Descent(adam, recipe.lr, np.array(constants, dtype))
 
 
 @compiled
@@ -64,3 +81,19 @@ def sgd(theta: Array, gradient: Array, velocity: Array, constants: Array) -> Non
         v = velocity[i] * momentum + gradient[i] + decay * theta[i]
         velocity[i] = v
         theta[i] -= lr * v
+
+
+@compiled
+def move(
+    theta: Array,
+    gradient: Array,
+    mean: Array,
+    square: Array,
+    descent: Descent,
+    taken: int,
+) -> None:
+    """Take a step of whichever optimizer it is, in place."""
+    if descent.adam:
+        adam(theta, gradient, mean, square, descent.lr, taken, descent.constants)
+    else:
+        sgd(theta, gradient, mean, descent.constants)
