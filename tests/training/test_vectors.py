@@ -30,9 +30,14 @@ def lanewise(a, b, c, out):
 
 @compiled
 def of_bytes(octets, a, out):
-    v.store(out, 0 * LANES, v.load_bytes(octets, 3, a, LANES))
-    v.store(out, 1 * LANES, v.axpy(a[0], octets, 3, v.load(a, 1, LANES)))
-    v.store(out, 2 * LANES, v.dot(v.load(a, 1, LANES), octets, 3))
+    v.store(out, 0, v.load_bytes(octets, 3, a, LANES))
+
+
+@compiled
+def of_words(words, a, out):
+    r = v.load(a, 1, 64)
+    v.store(out, 0, v.axpy(a[0], words, 5, r))
+    v.store(out, 64, v.dot(r, words, 5))
 
 
 @compiled
@@ -106,12 +111,27 @@ def test_a_row_that_is_no_number_stays_one():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_bytes_become_numbers(dtype):
     octets = np.arange(100, 256, dtype=np.uint8)
-    a, out = numbers(0, dtype), np.zeros(3 * LANES, dtype)
-    of_bytes(octets, a, out)
-    r, x = a[1 : 1 + LANES], octets[3 : 3 + LANES].astype(dtype)
-    assert (out[:LANES] == x).all()
-    assert np.allclose(out[LANES : 2 * LANES], r + a[0] * x, rtol=1e-6, atol=1e-4)
-    assert np.isclose(out[2 * LANES : 2 * LANES + 16].sum(), r @ x, rtol=1e-5)
+    out = np.zeros(LANES, dtype)
+    of_bytes(octets, numbers(0, dtype), out)
+    assert (out == octets[3 : 3 + LANES]).all()
+
+
+def halved(octets):
+    """Return words of bytes: of each 32, the second 16 in the upper halves."""
+    bits = octets.astype(np.float32).view(np.uint32).reshape(-1, 2, 16)
+    assert not (bits & 0xFFFF).any()  # a float32's upper half holds a byte exactly
+    return (bits[:, 0] >> 16 | bits[:, 1]).ravel()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_words_become_two_numbers_each(dtype):
+    octets = np.random.default_rng(0).permutation(256).astype(np.uint8)
+    a, out = numbers(0, dtype, 66), np.zeros(80, dtype)
+    for x in octets.reshape(4, 64):
+        of_words(np.append(np.zeros(5, np.uint32), halved(x)), a, out)
+        r, x = a[1:65], x.astype(dtype)
+        assert np.allclose(out[:64], r + a[0] * x, rtol=1e-6, atol=1e-4)
+        assert np.isclose(out[64:].sum(), r @ x, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -134,15 +154,18 @@ def test_sixteen_rows_are_summed_in_their_order(dtype):
 
 
 @pytest.mark.parametrize("inputs", [1, 15, 16, 40, 784])
-@pytest.mark.parametrize("count", [1, 16, 23, 64])
+@pytest.mark.parametrize("count", [1, 16, 23, 32, 33, 64])
 def test_gathered_images_lie_side_by_side(inputs, count):
     random = np.random.default_rng(inputs + count)
     images = random.integers(0, 256, (70, inputs), np.uint8)
     index = random.integers(0, 70, count)
-    tile = np.zeros((inputs, 64), np.uint8)
+    tile = np.zeros((inputs, 32), np.uint32)
     gather(images.ravel(), index, inputs, 64, tile.ravel())
-    assert (tile[:, :count] == images[index].T).all()
-    assert not tile[:, -(-count // 16) * 16 :].any()
+    held = -(-count // 32) * 32
+    lanes = np.pad(index, (0, held - count), "edge")  # the last one, again
+    expected = [halved(column) for column in images[lanes].T]
+    assert (tile[:, : held // 2] == expected).all()
+    assert not tile[:, held // 2 :].any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])

@@ -3,7 +3,7 @@
 The images of a tile lie side by side, LANES of them, so that a weight meets all
 of them in one run over memory: a signal is (units * LANES,), a unit's lanes one
 after the other, and stays in registers while it is summed (`vectors.py`). The
-input is held in bytes, as the data set has it, a quarter of the memory.
+input, which is bytes, is held as half numbers in words (`tiles.py`).
 
 The network's parameters are one array, `theta`. A `Layer` says where in it the
 weights that survive begin, unit by unit; `rows` says for each of them where its
@@ -65,7 +65,7 @@ class Layer(NamedTuple):
 
 
 @compiled
-def multiply_bytes(
+def multiply_words(
     starts: Array,
     rows: Array,
     values: Array,
@@ -230,7 +230,7 @@ def correlate(
 
 
 @compiled
-def correlate_bytes(
+def correlate_words(
     layer: Layer,
     rows: Array,
     delta: Array,

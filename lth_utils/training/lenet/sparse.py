@@ -74,9 +74,10 @@ class Sparse:
         lines = [line[self.masks[0].nonzero()[1]] for line in self.data.line()]
         units = [len(mask) for mask in self.masks]
         rows = np.zeros(self.biases[0], np.uint32)
-        for mask, first in zip(self.masks, self.firsts, strict=True):
+        strides = [lanes // 2, lanes, lanes]  # the input is words
+        for mask, first, stride in zip(self.masks, self.firsts, strides, strict=True):
             columns = mask.nonzero()[1]
-            rows[first : first + columns.size] = columns * lanes
+            rows[first : first + columns.size] = columns * stride
         gains, shifts, scaled = aligned((3, self.firsts[1]), dtype)
         gains[: lines[0].size], shifts[: lines[1].size] = lines
         signals = [aligned(count * lanes, dtype) for count in units]
@@ -92,7 +93,7 @@ class Sparse:
             shifts=shifts,
             scaled=scaled,
             rest=aligned(units[0], dtype),
-            tile=aligned(self.masks[0].shape[1] * lanes, np.uint8),
+            tile=aligned(self.masks[0].shape[1] * lanes // 2, np.uint32),
             factor=aligned(lanes, dtype),
             signals=tuple(signals),
             deltas=(*deltas, signals[-1]),

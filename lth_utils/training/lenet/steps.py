@@ -14,11 +14,11 @@ from lth_utils.training.lenet.kernels import (
     back,
     blame,
     correlate,
-    correlate_bytes,
+    correlate_words,
     exponentiate,
     lower,
     multiply,
-    multiply_bytes,
+    multiply_words,
 )
 from lth_utils.training.lenet.tiles import gather
 from lth_utils.training.loops.compiled import aligned as aligned
@@ -40,7 +40,7 @@ class Network(NamedTuple):
         shifts: Likewise, what is added.
         scaled: Likewise, weight times gain.
         rest: (units of the first layer,): bias plus what the shifts make of it.
-        tile: (inputs * LANES,) bytes.
+        tile: (inputs * LANES / 2,) words.
         factor: (LANES,), what else scales each image.
         signals: Each layer's output (units * LANES,); the last are the scores.
         deltas: Each layer's delta; the last one takes the place of the scores.
@@ -113,9 +113,9 @@ def forward(net: Network, images: Images, index: Array) -> None:
     """Compute the signals of a tile's images, at most LANES of them."""
     for lane in range(index.size):
         net.factor[lane] = images.factors[index[lane]]
-    gather(images.bytes, index, net.tile.size // LANES, LANES, net.tile)
+    gather(images.bytes, index, net.tile.size * 2 // LANES, LANES, net.tile)
     starts, out = net.layers[0].starts, net.signals[0]
-    multiply_bytes(starts, net.rows, net.scaled, net.rest, net.tile, net.factor, out)
+    multiply_words(starts, net.rows, net.scaled, net.rest, net.tile, net.factor, out)
     for n in range(1, len(net.layers)):
         layer, below, out = net.layers[n], net.signals[n - 1], net.signals[n]
         floor = net.floors[n]
@@ -129,7 +129,7 @@ def backward(net: Network) -> None:
         layer, delta, signal = net.layers[n], net.deltas[n], net.signals[n - 1]
         correlate(layer, net.rows, delta, signal, net.gradient, net.parts)
         back(layer, net.theta, delta, signal, net.deltas[n - 1])
-    correlate_bytes(
+    correlate_words(
         net.layers[0],
         net.rows,
         net.deltas[0],

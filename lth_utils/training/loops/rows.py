@@ -14,6 +14,7 @@ from numba.np import arrayobj
 
 VECTOR = 16  # lanes
 INDEX = ir.IntType(32)
+_WORDS, _SINGLES = ir.VectorType(INDEX, VECTOR), ir.VectorType(ir.FloatType(), VECTOR)
 
 Values = list[Any]  # LLVM's, a vector each
 Code = tuple[Any, ...]  # what writes code has: context, builder, signature, values
@@ -86,9 +87,23 @@ def loaded_from(code: Code, number: int, row: Row) -> Values:
         octets = ir.VectorType(ir.IntType(8), VECTOR)
         places = places_of(code, number, octets, count)
         return [builder.uitofp(builder.load(p, align=1), vector) for p in places]
+    if code[2].args[number].dtype == types.uint32:
+        places = places_of(code, number, _WORDS, count // 2)
+        words = [builder.load(place, align=4) for place in places]
+        return [half for word in words for half in halves(builder, word, vector)]
     size = row.element.bitwidth // 8
     places = places_of(code, number, vector, count)
     return [builder.load(place, align=size) for place in places]
+
+
+def halves(builder: Any, word: Any, vector: Any) -> Values:
+    """Return two vectors: the numbers whose upper 16 bits are in each half of words."""
+    lower = builder.shl(word, ir.Constant(_WORDS, [16] * VECTOR))
+    upper = builder.and_(word, ir.Constant(_WORDS, [0xFFFF0000] * VECTOR))
+    both = [builder.bitcast(half, _SINGLES) for half in (lower, upper)]
+    if vector == _SINGLES:
+        return both
+    return [builder.fpext(half, vector) for half in both]
 
 
 def called(builder: Any, name: str, *vectors: Any) -> Any:

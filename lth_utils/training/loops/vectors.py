@@ -166,7 +166,7 @@ def pick(typing: Any, a: Any, b: Any, x: Any, y: Any) -> Any:
 
 @intrinsic
 def axpy(typing: Any, x: Any, a: Any, i: Any, r: Any) -> Any:
-    """Return r + x * a[i : i + lanes], where a holds numbers or bytes."""
+    """Return r + x * a[i : i + lanes]; each word of `tiles.py` has two lanes."""
 
     def code(*code: Any) -> Any:
         _, builder, _, values = code
@@ -180,7 +180,7 @@ def axpy(typing: Any, x: Any, a: Any, i: Any, r: Any) -> Any:
 
 @intrinsic
 def dot(typing: Any, r: Any, a: Any, i: Any) -> Any:
-    """Return 16 lanes whose sum is that of r * a[i : i + lanes]; or of bytes."""
+    """Return 16 lanes whose sum is r * a[i : i + lanes]'s; or of words, as `axpy`."""
 
     def code(*code: Any) -> Any:
         _, builder, _, values = code
@@ -237,12 +237,12 @@ def totals(typing: Any, rows: Any) -> Any:
         step = 1  # lanes whose number has this bit are of the second of a pair
         while len(sums) > 1:
             lanes = range(VECTOR)
-            even = [k if not k & step else VECTOR + (k & ~step) for k in lanes]
-            odd = [k | step if not k & step else VECTOR + k for k in lanes]
+            stay = [k if not k & step else VECTOR + k for k in lanes]
+            come = [k | step if not k & step else VECTOR + (k & ~step) for k in lanes]
             sums = [
                 builder.fadd(
-                    shuffle(builder, a, b, even),
-                    shuffle(builder, a, b, odd),
+                    shuffle(builder, a, b, stay),
+                    shuffle(builder, a, b, come),
                 )
                 for a, b in zip(sums[::2], sums[1::2], strict=True)
             ]
