@@ -176,10 +176,12 @@ _STUDIES = (
         "laptop",
         _learning_rates(_CHAIN_LAPTOP, 2e-4, 6e-4, 1.2e-3, 2e-3, 5e-3),
     ),
+    # At 0.5, SGD diverges in one or two of five seeds, and the order in which
+    # sums are made says in which; at 0.3 in none of ten.
     Study(
         "lenet-sgd",
         "laptop",
-        _learning_rates(_CHAIN_LAPTOP, 0.02, 0.1, 0.5, optimizer="sgd"),
+        _learning_rates(_CHAIN_LAPTOP, 0.02, 0.1, 0.3, optimizer="sgd"),
     ),
     Study(
         "lenet-momentum",

@@ -99,7 +99,7 @@ def test_a_summary_needs_test_accuracies():
     ("name", "parts"),
     [
         ("lenet-adam", ["0.0002", "0.0006", "0.0012", "0.002", "0.005"]),
-        ("lenet-sgd", ["0.02", "0.1", "0.5"]),
+        ("lenet-sgd", ["0.02", "0.1", "0.3"]),
         ("lenet-momentum", ["0.005", "0.02", "0.05"]),
         ("lenet-fraction", ["0.1", "0.2", "0.4", "0.6", "0.8"]),
         ("lenet-gain", ["0.5", "1", "2", "4"]),
