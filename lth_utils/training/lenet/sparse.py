@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 # Below these densities a whole training is the faster for being sparse: where most
 # pixels are 0 (than `pixels.py`), and where they are not (than `mlp.py`).
-CROSSOVER, CROSSOVER_FULL = 0.33, 0.7
+CROSSOVER, CROSSOVER_FULL = 0.37, 0.85
 
 
 @cache
