@@ -195,7 +195,7 @@ def test_the_figure_is_shown_once(chapter, cell):
 def test_the_slider_has_a_stop_for_each_width(chapter):
     (slider,) = shown(chapter, "text/html", "slider-show")
     assert re.findall(r'"label": "([^"]*)"', slider) == list(SIZES)
-    assert slider.count("n = 3") >= len(SIZES)
+    assert slider.count("n = 5") >= len(SIZES)
 
 
 def test_exercises_wait_and_solutions_are_right(chapter):

@@ -113,7 +113,7 @@ def test_a_recorded_studys_parts_are_found_by_their_names(name, parts):
     assert parts == [part.name for part in plan.parts]
     for part in parts:
         mine = lth.early_stop(recorded[recorded["experiment"] == part])
-        assert len(lth.paired(mine, "ticket", "dense", 1)) == 3
+        assert len(lth.paired(mine, "ticket", "dense", 1)) == 5
 
 
 def test_profiles_of_one_experiment_are_told_apart_or_refused():
