@@ -1,4 +1,4 @@
-"""The command line: lth demo, run, show, list, ladder, data.
+"""The command line: lth demo, run, show, list, claims, ladder, data.
 
 Words and numbers are checked before torch is imported; a mistake is one
 sentence on the standard error, and exit code 2.
@@ -28,6 +28,7 @@ _EXAMPLES = """examples:
   lth show lenet-mnist --profile laptop      yours, or else the recorded run
   lth show lenet-gain --profile laptop --csv > gain.csv
                                              its evaluations, tidy
+  lth claims --chapter 4                     what replicated, and what did not
   lth ladder lenet-50-17                     densities round by round
   lth data mnist                             fetch and check a data set
 
@@ -147,6 +148,17 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(do=commands.show)
     listing = verbs.add_parser("list", help="list experiments and profiles")
     listing.set_defaults(do=commands.list)
+    claims = verbs.add_parser(
+        "claims",
+        help="what replicated and what did not, by the recorded runs",
+        description="Judge each claim of the paper and of the book by the recorded"
+        " runs. Nothing is trained.",
+    )
+    claims.add_argument("--chapter", type=int, help="one chapter's, such as 4")
+    claims.add_argument(
+        "--csv", action="store_true", help="print a row for each claim and record"
+    )
+    claims.set_defaults(do=commands.claims)
     ladder = verbs.add_parser(
         "ladder",
         help="print a network's densities",

@@ -122,6 +122,19 @@ def list(words: argparse.Namespace) -> None:
     print(experiments_text())
 
 
+def claims(words: argparse.Namespace) -> None:
+    """Judge the claims by the recorded runs; nothing is trained."""
+    from lth_utils.evidence import claims
+
+    table = claims(words.chapter)
+    if words.csv:
+        table.to_csv(sys.stdout, index=False)
+        return
+    from lth_utils.figures.text import claims_text
+
+    print(claims_text(table))
+
+
 def ladder(words: argparse.Namespace) -> None:
     """Print a network's densities, round by round."""
     pruning = PRUNING[check_network(words.network).base]

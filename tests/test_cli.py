@@ -15,6 +15,7 @@ import pytest
 from helpers import tiny_experiment
 from test_pruning import LADDERS
 
+import lth_utils as library
 from lth_utils import EXPERIMENTS, Study, cli
 from lth_utils.data import loading
 from lth_utils.experiments import records, tables
@@ -170,8 +171,32 @@ def test_a_recorded_studys_parts_can_each_be_shown(capsys):
         capsys, "show", "lenet-gain", "--profile", "laptop", "--arms", "dense"
     )
     assert code == 0
-    rows = re.findall(r"^ *(\S+) dense 100.00% +3 ", out, re.MULTILINE)
+    rows = re.findall(r"^ *(\S+) dense 100.00% +5 ", out, re.MULTILINE)
     assert rows == ["0.5", "1", "2", "4"]
+
+
+def test_claims_are_judged_by_the_records(capsys):
+    code, out, _ = lth(capsys, "claims", "--chapter", "4")
+    assert code == 0
+    table = library.claims(chapter=4)
+    assert out.startswith(f"{len(table)} verdicts: ")
+    for id, said in table[["claim", "says"]].drop_duplicates().itertuples(index=False):
+        assert f"{id} (chapter 4): {said}" in " ".join(out.split())
+    (row,) = table.query("claim == 'L1' and record == 'lenet-mnist/paper'").itertuples()
+    assert (
+        f"  {row.verdict}, lenet-mnist/paper: {row.mean:.2f} times (95 %: at least"
+        f" {row.low:.2f}), {row.agree} of 5 seeds, paper 1.61\n"
+    ) in out
+    assert all(len(line) <= 72 or line.startswith("  ") for line in out.splitlines())
+    code, out, _ = lth(capsys, "claims")
+    assert "\n  not run yet\n" in out
+    code, out, _ = lth(capsys, "claims", "--csv")
+    assert pd.read_csv(io.StringIO(out))["verdict"].tolist() == list(
+        library.claims()["verdict"]
+    )
+    code, out, err = lth(capsys, "claims", "--chapter", "1")
+    assert (code, out) == (2, "")
+    assert "No claim is of chapter 1: expected one of 4" in err
 
 
 def test_list_names_every_profile(capsys):

@@ -1,7 +1,8 @@
 """From tidy tables to statements: what two arms' difference says.
 
 It reads tables; nothing that trains reads it. `pairs.py` compares arms seed by
-seed.
+seed, `saying.py` puts the difference into words; `verdicts.py` judges the claims of
+`results/claims.toml` by what `measures.py` takes from a record.
 """
 
 import lazy_loader

@@ -64,9 +64,13 @@ def _(answer: Any) -> None:
 
 @exercise(
     "4.4",
-    expects="a whole number",
-    right="With fewer seeds, not even winning every pair would be so improbable.",
+    expects="two shares between 0 and 1, such as (0.9, 0.95)",
+    right='So a "95 % interval" of three seeds is wrong once in four times.',
 )
 def _(answer: Any) -> None:
-    hint = "For n seeds the probability is one half to the power n."
-    near(whole(answer), 7, hint)
+    three, five = map(number, answer)
+    demand(three <= 1 and five <= 1, "A share is at most 1: 75 % is 0.75.")
+    demand(three < five, "More seeds are right more often: three come first.")
+    hint = "An interval is right if its low end is below 0 and its high end above."
+    near(three, 0.75, f"Three seeds: {hint}", within=0.08)
+    near(five, 0.83, f"Five seeds: {hint}", within=0.07)

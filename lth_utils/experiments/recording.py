@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lth_utils.errors import LotteryError
 from lth_utils.experiments import records
 from lth_utils.experiments.catalogue import experiment
+from lth_utils.experiments.ledger import fingerprints, ledger
 from lth_utils.experiments.plans import Plan, Study
 from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS
 from lth_utils.experiments.tables import thin
@@ -60,6 +61,7 @@ def record(
     place = _place(chosen, folder, again)
     check_folder(place, _RECORD)
     _check_seeds(place, len(chosen.parts[0].seeds))
+    ledger()  # a damaged one is known before any training
     command = (
         f"lth run {name} --profile {profile}"
         + (f" --seeds {seeds}" if seeds else "")
@@ -108,6 +110,7 @@ def write_record(
         "versions": versions(),
         "machine": f"{platform.machine()}, {cores()} cores"
         + (", one thread a training" if one_thread else ""),
+        "claims": fingerprints(f"{plan.name}/{_profile(plan, again)}"),
         "sha256": {
             file: hashlib.sha256(content).hexdigest() for file, content in files.items()
         },
@@ -121,8 +124,11 @@ def write_record(
 
 
 def _place(plan: Plan, folder: str | Path | None, again: bool) -> Path:
-    name = plan.profile + (records.AGAIN if again else "")
-    return Path(folder or records.results_folder()) / plan.name / name
+    return Path(folder or records.results_folder()) / plan.name / _profile(plan, again)
+
+
+def _profile(plan: Plan, again: bool) -> str:
+    return plan.profile + (records.AGAIN if again else "")
 
 
 def _check_seeds(place: Path, seeds: int) -> None:

@@ -21,6 +21,7 @@ from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.tables import checked, early_stop, one_experiment
 from lth_utils.figures import drawing
 from lth_utils.figures.drawing import STYLE, Look
+from lth_utils.figures.forest import forest
 from lth_utils.figures.images import input_image, mask_image, unit_images
 from lth_utils.figures.rows import arms_of, measured, name_of, whole_curves
 
@@ -30,6 +31,7 @@ __all__ = [
     "accuracy_by_density",
     "curves",
     "early_stop_by_density",
+    "forest",
     "input_image",
     "mask_image",
     "over_density",

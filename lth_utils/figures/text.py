@@ -1,9 +1,11 @@
-"""What a terminal shows: experiments, a run's table, curves drawn with letters."""
+"""What a terminal shows: experiments, tables, verdicts, curves drawn with letters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from math import isinf, isnan
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
 from lth_utils.experiments.catalogue import EXPERIMENTS
 from lth_utils.experiments.plans import Plan
@@ -66,6 +68,39 @@ def summary_text(name: str, table: pd.DataFrame) -> str:
         f" {source}, device {table.attrs['device']}\n"
         "test accuracy at the iteration of least validation loss, over n trainings\n"
         f"\n{shown}"
+    )
+
+
+def claims_text(table: pd.DataFrame) -> str:
+    """Return the verdicts as a terminal shows them, with what each claim says.
+
+    Args:
+        table: What `claims` returned.
+    """
+    lines = []
+    for _, rows in table.groupby("claim", sort=False):
+        first = rows.iloc[0]
+        said = f"{first['claim']} (chapter {first['chapter']}): {first['says']}"
+        lines += ["", *wrap(said, 72)]
+        for _, row in rows.iterrows():
+            lines.append(f"  {row['verdict']}{_numbers(row)}")
+    counts = table["verdict"].value_counts()
+    found = ", ".join(f"{count} {word}" for word, count in counts.items())
+    return "\n".join([f"{len(table)} verdicts: {found}", *lines])
+
+
+def _numbers(row: pd.Series[Any]) -> str:
+    """Return a verdict's record and numbers."""
+    if not row["n"]:
+        return ""
+    sign = "" if row["unit"] == "times" else "+"
+    mean, low, high = (f"{row[key]:{sign}.2f}" for key in ("mean", "low", "high"))
+    span = f"at least {low}" if isinf(row["high"]) else f"{low} to {high}"
+    paper = "" if isnan(row["paper"]) else f", paper {row['paper']:g}"
+    return (
+        f", {row['record']}: {mean} {row['unit']} (95 %: {span}), {row['agree']} of"
+        f" {row['n']} seeds{paper}"
+        + ("; the rule has changed since the run" if row["changed"] else "")
     )
 
 
