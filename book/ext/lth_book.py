@@ -4,7 +4,8 @@
   stops the build with one sentence.
 - MathJax comes from a Python package, so a page needs no network.
 - `{execution-times}` is a table of how long each chapter took; the page on
-  speed has directives of its own, in `speed_page.py`.
+  speed has directives of its own, in `speed_page.py`, and so has the page on
+  what replicated, in `claims_page.py`.
 """
 
 import shutil
@@ -12,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import claims_page
 import executed
 import speed_page
 from docutils import nodes
@@ -122,6 +124,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_css_file("book.css")
     app.add_directive("execution-times", ExecutionTimes)
     speed_page.setup(app)
+    claims_page.setup(app)
     app.connect("env-get-outdated", check_copies)
     app.connect("source-read", read_copy)
     app.connect("html-page-context", drop_thebe, priority=999)

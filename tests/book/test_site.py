@@ -12,6 +12,8 @@ import pytest
 import yaml
 from book_fixtures import ROOT, chapters
 
+import lth_utils as lth
+
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
 NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 FLAGS = (
@@ -277,3 +279,22 @@ def test_search_finds_the_ticket(reader):
     )
     for name in (*chapters(), "book/glossary"):
         assert any(f"{name}.html" in address for address in found), name
+
+
+def test_the_page_of_verdicts_has_them_all(reader):
+    """All verdicts, first in their rows, and their counts, here and up front."""
+    page = reader.open("book/replicated")
+    table = lth.claims()
+    counts = table["verdict"].value_counts()
+    rows = [row.split("\t") for row in page.locator("main tbody tr").all_inner_texts()]
+    told = {cells[0]: int(cells[1]) for cells in rows if len(cells) == 2}
+    assert {word: n for word, n in told.items() if n} == counts.to_dict()
+    found = [(c[0], c[1].partition(". ")[0], c[-1]) for c in rows if len(c) == 6]
+    expected = table[["verdict", "claim", "record"]].itertuples(index=False, name=None)
+    assert sorted(found) == sorted(expected)
+    page.set_viewport_size(NARROW)
+    for cell in page.locator("main tbody td:first-child").all():
+        assert cell.bounding_box()["x"] + 40 < NARROW["width"]
+    front = " ".join(reader.open("book/intro").locator("main").inner_text().split())
+    assert f"Of {len(table)} verdicts on {table['claim'].nunique()} claims, " in front
+    assert f"{counts['not replicated']} not replicated, " in front

@@ -1,0 +1,104 @@
+"""What replicated and what did not: a page's table, picture and counts.
+
+All of them are judged anew at every build, from `results/` alone.
+
+- `{claims-table} 4` holds the verdicts on chapter 4's claims.
+- `{claims-figure} 4` draws them.
+- `` {claims}`replicated` `` is how many verdicts have that word; `` {claims}`all` ``
+  counts all of them, `` {claims}`claims` `` the claims.
+"""
+
+from collections import Counter
+from functools import cache
+from math import isinf, isnan
+from pathlib import Path
+from typing import Any
+
+import page_parts
+from docutils import nodes
+from speed_page import save
+from sphinx.application import Sphinx
+from sphinx.directives.patches import Figure
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+
+@cache
+def judged(chapter: int | None = None) -> Any:
+    """Return the library's table of verdicts."""
+    import lth_utils as lth
+
+    return lth.claims(chapter)
+
+
+def numbers(row: Any) -> tuple[str, str]:
+    """Return a verdict's number with its interval, and the paper's.
+
+    >>> numbers({"n": 5, "unit": "times", "mean": 2.284, "low": 1.579,
+    ...          "high": float("inf"), "paper": 1.61})
+    ('2.28 (from 1.58) times', '1.61')
+    """
+    paper = "" if isnan(row["paper"]) else f"{row['paper']:g}"
+    if not row["n"]:
+        return "", paper
+    sign = "" if row["unit"] == "times" else "+"
+    mean, low, high = (f"{row[key]:{sign}.2f}" for key in ("mean", "low", "high"))
+    span = f"from {low}" if isinf(row["high"]) else f"{low} to {high}"
+    return f"{mean} ({span}) {row['unit']}", paper
+
+
+class ClaimsTable(SphinxDirective):
+    """A chapter's verdicts, the word first."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        head = ("Verdict", "Claim", "Ours", "Paper", "Seeds", "Record")
+        rows = [page_parts.row(*head)]
+        for _, row in judged(int(self.arguments[0])).iterrows():
+            ours, paper = numbers(row)
+            seeds = f"{row['agree']} of {row['n']}" if row["n"] else ""
+            word = row["verdict"] + (" (rule changed)" if row["changed"] else "")
+            said = f"{row['claim']}. {row['says']} ({row['source']})"
+            rows.append(
+                page_parts.row(
+                    nodes.strong("", word), said, ours, paper, seeds, row["record"]
+                )
+            )
+        return [page_parts.table(rows, (2, 6, 3, 1, 1, 2))]
+
+
+class ClaimsFigure(Figure, SphinxDirective):
+    """A chapter's forest plot; the content is its caption."""
+
+    def run(self) -> list[nodes.Node]:
+        from lth_utils.figures.forest import forest
+
+        name = f"claims-{self.arguments[0]}.svg"
+        path = Path(self.env.srcdir) / "_build" / "claims" / name
+        save(forest(judged(int(self.arguments[0]))), path)
+        self.arguments[0] = f"/_build/claims/{name}"
+        return super().run()
+
+
+class Claims(SphinxRole):
+    """How many verdicts have a word."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        from lth_utils.evidence.verdicts import WORDS
+
+        table = judged()
+        counts = dict.fromkeys(WORDS, 0) | Counter(table["verdict"])
+        counts |= {"all": len(table), "claims": table["claim"].nunique()}
+        if self.text not in counts:
+            page_parts.stop(
+                f"A page counts the verdicts {self.text!r}: expected one of"
+                f" {', '.join(counts)}."
+            )
+        return [nodes.Text(str(counts[self.text]))], []
+
+
+def setup(app: Sphinx) -> None:
+    """Add the directives and the role."""
+    app.add_directive("claims-table", ClaimsTable)
+    app.add_directive("claims-figure", ClaimsFigure)
+    app.add_role("claims", Claims())
