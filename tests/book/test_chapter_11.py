@@ -10,6 +10,8 @@ import pytest
 from book_fixtures import ROOT, glued, printed, shown
 
 import lth_utils as lth
+from lth_utils.evidence.verdicts import WORDS, judge
+from lth_utils.experiments.ledger import ledger
 
 NAME = "notebooks/11-width"
 SOURCE = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
@@ -143,29 +145,44 @@ def test_a_width_agrees_if_its_edge_touches_the_papers_range(weights, last, agre
 # The other settings
 
 
-def test_claims_are_handed_out_by_the_rule():
-    names = lifted("claim")
-    names["claim"]("all", [0.1, 0.2])
-    names["claim"]("most", [0.3, -0.1])
-    names["claim"]("none", [-0.3, 0.1])
-    names["claim"]("margin", [-0.2, 0.1], margin=0.3)
-    found = {text: (row[1], row[2]) for text, row in names["claims"].items()}
+def test_a_seeds_least_setting_counts():
+    names = lifted("claim", lth=lth)
+    one, other = (pd.Series([0.1, 0.2, 0.1, 0.2, 0.1]) + up for up in (0, 0.3))
+    names["claim"]("all", [one, other])
+    names["claim"]("less", [one - 0.3, other])
+    names["claim"]("margin", [one - 0.3, other], margin=0.3)
+    found = {text: (row[0], row[2]) for text, row in names["claims"].items()}
     assert found == {
-        "all": ("2 of 2", "replicated"),
-        "most": ("1 of 2", "partly"),
-        "none": ("1 of 2", "not replicated"),
-        "margin": ("2 of 2", "replicated"),
+        "all": ("replicated", "5 of 5"),
+        "less": ("not replicated", "0 of 5"),
+        "margin": ("replicated", "5 of 5"),
     }
 
 
 def test_every_claim_has_a_verdict(chapter):
-    words = ("replicated", "partly", "not replicated", "undecided")
     values = glued(chapter)
-    total = sum(values["claims_" + word.replace(" ", "_")] for word in words)
-    assert total == values["claims"] == 8
+    found = [n for name, n in values.items() if name.startswith("claims_")]
+    assert sum(found) == values["claims"] == 8
     (table,) = shown(chapter, "text/html", "claims-table")
-    verdicts = re.findall(rf"<td>({'|'.join(words)})</td>", table)
+    verdicts = re.findall(rf"<td>({'|'.join(WORDS)})</td>", table)
     assert len(verdicts) == 8
+
+
+@pytest.mark.parametrize(
+    ("id", "row"),
+    [
+        ("F26", "Adam 0.0002 to 0.002"),
+        ("F27", "SGD 0.1"),
+        ("F28", "momentum 0.02"),
+    ],
+)
+def test_the_ledger_says_the_same(chapter, id, row):
+    (table,) = shown(chapter, "text/html", "claims-table")
+    text = re.search(rf"<th>{row}: ticket.*?</tr>", table, re.DOTALL)[0]
+    word, mean, agree = re.findall(r"<td>([^<]*)</td>", text)
+    found = judge(ledger()[id], ledger()[id].records[0])
+    assert (word, agree) == (found.word, f"{found.agree} of {found.n}")
+    assert mean.startswith(f"{found.mean:+.2f} ")
 
 
 def test_rates_are_compared_at_a_density_that_both_reach():

@@ -208,26 +208,20 @@ def test_neighbours_are_counted_against_chance():
     assert count(drawn) == pytest.approx(1, abs=0.02)
 
 
-VALUES = {
-    "replicated": [0.2, 0.3, 0.1],
-    "partly": [0.2, 0.6, -0.1],
-    "not replicated": [0.2, -0.3, -0.1],
-}
-
-
-@pytest.mark.parametrize("verdict", VALUES)
-def test_the_rule_hands_out(verdict):
-    cell = lifted("claim")
-    cell["claim"]("a claim", "live", 0.3, pd.Series(VALUES[verdict]))
-    ((_, _, paper, mean, *_, word),) = cell["claims"]
-    assert (paper, word) == (0.3, verdict)
-    assert mean == pytest.approx(np.mean(VALUES[verdict]))
-
-
-def test_half_of_the_papers_number_is_needed():
-    cell = lifted("claim")
-    cell["claim"]("a claim", "live", 0.5, pd.Series(VALUES["replicated"]))
-    assert cell["claims"][0][-1] == "partly"
+@pytest.mark.parametrize(
+    ("values", "paper", "word"),
+    [
+        ([0.2, 0.3, 0.1, 0.2, 0.2], 0, "replicated"),
+        ([0.2, 0.3, 0.1, 0.2, 0.2], 0.5, "partly"),
+        ([0.2, 0.3, 0.1], 0, "too few seeds"),
+    ],
+)
+def test_a_row_has_the_rules_verdict_first(values, paper, word):
+    cell = lifted("claim", lth=lth)
+    cell["claim"]("a claim", "live", paper, pd.Series(values))
+    ((found, _, _, theirs, mean, *_, agree),) = cell["claims"]
+    assert (found, theirs, agree) == (word, paper, f"{len(values)} of {len(values)}")
+    assert mean == pytest.approx(np.mean(values))
 
 
 # Figures, slider, exercises
