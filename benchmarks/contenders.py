@@ -12,11 +12,11 @@ from torch import nn
 import lth_utils as lth
 from benchmarks import layers, peer, textbook, tickets
 from benchmarks.processes import Contender, Loops, Steps, serve
+from lth_utils.training.choice import engine_for
 from lth_utils.training.engines import Autograd, Descent, Engine
 from lth_utils.training.lenet.mlp import MLP, linear_layers
 from lth_utils.training.lenet.pixels import Pixels
 from lth_utils.training.lenet.sparse import Sparse
-from lth_utils.training.loop import engine_for
 from lth_utils.training.measuring import sample_of
 from lth_utils.training.order import batches
 from lth_utils.words import SPLITS

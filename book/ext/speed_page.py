@@ -43,7 +43,7 @@ def folder(env: BuildEnvironment) -> Path:
 
 def numbers(record: Path) -> dict[str, Any]:
     """Return every number and word that the page may cite."""
-    from lth_utils.training.lenet.sparse import CROSSOVER
+    from lth_utils.training.lenet.sparse import CROSSOVER, CROSSOVER_FULL
 
     ratios = json.loads((record / "bench.json").read_text("utf8"))
     page = json.loads((record / "provenance.json").read_text("utf8"))
@@ -55,6 +55,7 @@ def numbers(record: Path) -> dict[str, Any]:
         "percent_us": slope / 100,
         "crossover_percent": 100 * ratios["crossover"],
         "changes_percent": 100 * CROSSOVER,
+        "changes_full_percent": 100 * CROSSOVER_FULL,
     }
 
 

@@ -186,7 +186,7 @@ def claims(chapter: int | None = None) -> pd.DataFrame:
         chapters = sorted({claim.chapter for claim in ledger().values()})
         raise LotteryError(
             f"No claim is of chapter {chapter!r}: expected one of"
-            f" {', '.join(map(str, chapters))}."
+            f" {', '.join(map(str, chapters)) or 'those in results/claims.toml'}."
         )
     rows = []
     for claim in asked:

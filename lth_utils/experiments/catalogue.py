@@ -2,7 +2,7 @@
 
 quick    the packaged digits, 1,000 iterations, 3 seeds: minutes on two cores
 laptop   the full data set, 4,000 iterations, 2,000 in the studies of appendix
-         G: an hour and less
+         G: less than an hour
 paper    the paper's 50,000 iterations: hours
 gpu      the same, some of its arms, for a GPU: minutes (make gpu)
 """

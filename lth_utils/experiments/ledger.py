@@ -13,10 +13,11 @@ import tomllib
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments.records import results_folder
+from lth_utils.experiments import records
 
 FILE = "claims.toml"
 # What can be measured, and its unit; `evidence/measures.py` says how.
@@ -84,16 +85,20 @@ class Claim:
         return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()
 
 
-@cache
 def ledger() -> dict[str, Claim]:
-    """Return all claims by name, in the file's order.
+    """Return all claims by name, in the file's order; none if there is no file.
 
     Raises:
-        LotteryError: If the file is missing, or an entry is not what `Claim` asks.
+        LotteryError: If it cannot be read, or an entry is not what `Claim` asks.
     """
-    path = results_folder() / FILE
+    return _read(records.results_folder() / FILE)
+
+
+@cache
+def _read(path: Path) -> dict[str, Claim]:
     try:
-        entries = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8") if path.exists() else ""
+        entries = tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise LotteryError(
             f"The claims in {path} cannot be read ({error}): expected a table for each"

@@ -46,8 +46,7 @@ def perform(
     started = now()
     data = resident(jobs[0].data, jobs[0].scaling, device)
     starts = [start(job, parent) for job, parent in zip(jobs, parents, strict=True)]
-    nets = [ticket.build() for ticket in starts]
-    trainings = _train(nets, data, jobs, device)
+    trained_nets = _train(starts, data, jobs, device)
     seconds = (now() - started) / len(jobs)
     return [
         Result(
@@ -57,28 +56,32 @@ def perform(
             snapshot(net.cpu()) if job.arm in ("dense", *CHAINS) else {},
             seconds,
         )
-        for job, ticket, net, training in zip(
-            jobs, starts, nets, trainings, strict=True
-        )
+        for job, ticket, (net, training) in zip(jobs, starts, trained_nets, strict=True)
     ]
 
 
 def _train(
-    nets: Sequence[nn.Module], data: Dataset, jobs: Sequence[Job], device: torch.device
-) -> list[Training]:
-    """Train the jobs' networks: on a GPU together, as LeNets anywhere, else alone."""
+    starts: Sequence[Ticket], data: Dataset, jobs: Sequence[Job], device: torch.device
+) -> list[tuple[nn.Module, Training]]:
+    """Train the jobs' networks: on a GPU together, as LeNets anywhere, else alone.
+
+    Each attempt makes networks of its own: what ends for want of memory may have
+    moved them.
+    """
+    nets = [ticket.build() for ticket in starts]
     recipe, keys = jobs[0].recipe, [(job.seed, job.round) for job in jobs]
     curves = [job.curves for job in jobs]
     alone, on_cpu = len(nets) == 1, device.type == "cpu"
     if on_cpu and (alone or linear_layers(nets[0]) is None):
         return [
-            train(net, data, recipe, *key, device, curves=whole)
+            (net, train(net, data, recipe, *key, device, curves=whole))
             for net, key, whole in zip(nets, keys, curves, strict=True)
         ]
     way = way_for(jobs[0].network, device)
     whole = any(curves)  # a stack is evaluated as one: all get what one asks for
     try:
-        return train_together(nets, data, recipe, keys, device, whole, way)
+        trainings = train_together(nets, data, recipe, keys, device, whole, way)
+        return list(zip(nets, trainings, strict=True))
     except torch.OutOfMemoryError:
         if alone:
             raise
@@ -89,8 +92,9 @@ def _train(
             file=sys.stderr,
         )
     torch.cuda.empty_cache()
+    del nets
     parts = (slice(half), slice(half, None))
-    return [t for part in parts for t in _train(nets[part], data, jobs[part], device)]
+    return [t for p in parts for t in _train(starts[p], data, jobs[p], device)]
 
 
 def start(job: Job, parent: Result | None) -> Ticket:

@@ -152,16 +152,6 @@ class Study:
         """The data set's word."""
         return self.parts[0].data
 
-    @property
-    def curve_rounds(self) -> tuple[int, ...]:
-        """The rounds whose whole curves are recorded."""
-        return self.parts[0].curve_rounds
-
-    @property
-    def curve_arms(self) -> tuple[str, ...]:
-        """The arms whose whole curves are recorded at these rounds."""
-        return self.parts[0].curve_arms
-
 
 Plan = Experiment | Study
 

@@ -94,10 +94,15 @@ def write_record(
     Raises:
         LotteryError: If the folder cannot be written.
     """
+    import pandas as pd
+
     from lth_utils.experiments.workers import cores
 
-    shown = thin(table, plan.curve_rounds, plan.curve_arms)
-    text = shown.to_csv(index=False, float_format="%.6g")
+    shown = [
+        thin(table[table["experiment"] == p.name], p.curve_rounds, p.curve_arms)
+        for p in plan.parts
+    ]
+    text = pd.concat(shown).to_csv(index=False, float_format="%.6g")
     # No time stamp inside, so that the same table gives the same bytes.
     files = {TABLE: gzip.compress(text.encode(), mtime=0), **_tickets(plan)}
     one_thread = table.attrs["device"] == "cpu"

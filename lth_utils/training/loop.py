@@ -115,6 +115,7 @@ def _train(
         if iteration == keep_at:
             engine.write()
             kept = snapshot(net)
+            engine.read()  # lest the layout that it is measured in depend on it
         if _evaluated(recipe, iteration):
             splits = _splits(recipe, iteration, curves)
             (points,) = evaluations(measure, data, recipe, [iteration], splits)

@@ -242,9 +242,16 @@ def test_an_entry_that_is_none_is_one_sentence(
         at = text.index("[L5]")
         changed = text[:at] + text[at:].replace(old, new, 1)
     (tmp_path / ledgers.FILE).write_text(changed, "utf-8")
-    monkeypatch.setattr(ledgers, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
     with pytest.raises(lth.LotteryError, match=sentence):
-        ledger.__wrapped__()
+        ledger()
+
+
+def test_without_a_ledger_there_are_no_claims(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
+    assert ledger() == {}
+    with pytest.raises(lth.LotteryError, match=r"those in results/claims\.toml"):
+        lth.claims()
 
 
 def test_a_record_that_is_not_there_yet(monkeypatch):

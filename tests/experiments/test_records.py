@@ -122,6 +122,29 @@ def test_names_are_read_as_they_were_written(folder, tmp_path, monkeypatch, word
         assert set(lth.recorded(*WORDS)[column]) == set(lth.run(study)[column])
 
 
+def test_each_part_of_a_study_keeps_its_own_curves(folder, tmp_path, monkeypatch):
+    parts = tuple(
+        replace(
+            TINY,
+            name=f"r{r}",
+            curve_rounds=(r,),
+            curve_arms=("dense", "ticket"),
+            recipe=lth.Recipe(iterations=40, evaluate_every=10),
+        )
+        for r in (0, 1)
+    )
+    study = lth.Study("tiny", "quick", parts)
+    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": study})
+    lth.record(*WORDS, folder=tmp_path)
+    table = lth.recorded(*WORDS).query(
+        "split == 'train' and arm in ['dense', 'ticket']"
+    )
+    points = table.groupby(["experiment", "round"])["iteration"].nunique()
+    assert points["r0", 0] == points["r1", 1] == 4
+    assert points["r0", 1] <= 2
+    assert points["r1", 0] <= 2
+
+
 def test_a_study_keeps_no_tickets():
     with pytest.raises(LotteryError, match=r"keeps no tickets\.npz: expected"):
         lth.recorded_tickets("lenet-width")

@@ -394,6 +394,25 @@ def test_a_capture_leaves_every_value_as_it_was(recipe, monkeypatch):
 
 
 @pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
+def test_a_recording_that_fails_leaves_every_value_too(recipe, monkeypatch):
+    stack, moves = Stack(three_nets(), DATA, recipe), []
+
+    def step() -> None:
+        moves.append(stack._step())
+        if len(moves) == 4:  # the one that is captured
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    stream = SimpleNamespace(wait_stream=lambda _: None, device=stack.index.device)
+    fakes = dict.fromkeys(("device", "stream", "graph"), lambda *_, **__: nullcontext())
+    fakes |= {"current_stream": lambda: stream, "CUDAGraph": SimpleNamespace}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    with pytest.raises(torch.OutOfMemoryError):
+        graphs.record(step, stack.state, stream)
+    assert torch.equal(moved(stack), moved(Stack(three_nets(), DATA, recipe)))
+
+
+@pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
 @pytest.mark.parametrize("scaling", ["standardize", "l2"])
 def test_a_warm_step_asks_nothing_of_the_cpu(recipe, scaling):
     stack = Stack(three_nets(), lth.load("mnist-small", scaling), recipe)
@@ -426,6 +445,50 @@ def test_too_little_memory_splits_the_stack_and_says_so(monkeypatch, capsys):
         assert accuracies[0] == pytest.approx(accuracies[1], abs=0.01)
 
 
+def test_memory_that_ends_late_leaves_nothing_moved(monkeypatch):
+    """Streams train in place: what is tried again begins with networks as made."""
+    whole, cpu = lth.train_together, torch.device("cpu")
+
+    def roomy(nets, data, recipe, keys, _, curves, way):
+        return whole(nets, data, recipe, keys, cpu, curves, "streams")
+
+    def small(nets, data, recipe, *rest):
+        if len(nets) > 1:
+            roomy(nets, data, replace(recipe, iterations=3), *rest)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return roomy(nets, data, recipe, *rest)
+
+    starts = [lth.from_seed("conv2-narrow", seed) for seed in (0, 1)]
+    plan = tiny_experiment(
+        network="conv2-narrow",
+        data="colour-digits",
+        arms=("dense",),
+        seeds=(0, 1),
+        recipe=Recipe(iterations=6, evaluate_every=3, batch_size=16),
+    )
+    monkeypatch.setattr(perform, "way_for", lambda *_: "streams")
+    found = []
+    for way in (small, roomy):
+        monkeypatch.setattr(perform, "train_together", way)
+        gpu = SimpleNamespace(type="cuda")  # which asks for them together
+        found.append(perform._train(starts, COLOURS, jobs_of(plan), gpu))
+    for (net, training), (other, expected) in zip(*found, strict=True):
+        assert training.curve == expected.curve
+        assert torch.equal(net.conv1.weight, other.conv1.weight)
+
+
+def test_a_batch_of_jobs_has_whole_curves_if_one_asks(monkeypatch):
+    experiment = tiny_experiment(arms=("dense",), seeds=(0, 1))
+    jobs = [
+        replace(job, curves=number == 1)
+        for number, job in enumerate(jobs_of(experiment))
+    ]
+    found = perform.perform(jobs, [None] * 2, torch.device("cpu"))
+    whole = {split for p in found[1].curve[:-3] for split in [p.split]}
+    assert whole == {"train", "validation", "test"}
+    assert len(found[0].curve) == len(found[1].curve)
+
+
 def test_a_lenet_alone_is_a_stack_of_one_on_a_gpu(monkeypatch):
     (job,) = jobs_of(tiny_experiment(arms=("dense",)))
     trained, gpu = [], torch.device("cuda")
@@ -436,5 +499,5 @@ def test_a_lenet_alone_is_a_stack_of_one_on_a_gpu(monkeypatch):
 
     monkeypatch.setattr(perform, "train_together", together)
     with pytest.raises(torch.OutOfMemoryError):  # one cannot be split
-        perform._train([lth.LeNet()], DATA, [job], gpu)
+        perform._train([lth.from_seed("lenet", 0)], DATA, [job], gpu)
     assert trained == [1]

@@ -377,3 +377,13 @@ def test_the_last_point_is_what_evaluate_finds():
     net = sparse_net("resnet20")
     point = lth.train(net, ODD, Recipe(1e-3, 5), device="cpu").at(5)
     assert lth.evaluate(net, ODD) == pytest.approx(point[2:], rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [8, 64])
+def test_images_of_another_size_are_a_sentence(size):
+    net = sparse_net(part=CROSSOVER / 2)
+    data = few(lth.load("colour-digits"), train=64, other=8)
+    engine = sparsely(net, Recipe(), data)
+    strange = Split(torch.zeros(8, 3, size, size, dtype=torch.uint8), data.test.labels)
+    with pytest.raises(lth.LotteryError, match=rf"images are \(3, {size}, {size}\)"):
+        engine.measure(strange)

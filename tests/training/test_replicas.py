@@ -159,7 +159,12 @@ def changed(net: nn.Module) -> None:
     net.forward = lambda x: x.mean((2, 3))
 
 
+def given_one_more(net: nn.Module) -> None:
+    net.temperature = nn.Parameter(torch.ones(1, dtype=torch.float64))
+
+
 CHANGES = [hooked, heard, frozen, half_frozen, exchanged, forgetful, mirrored, changed]
+CHANGES += [given_one_more]
 
 
 @pytest.mark.parametrize("change", CHANGES)

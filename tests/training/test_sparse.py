@@ -212,3 +212,26 @@ def test_images_that_lie_apart_in_memory_are_read_right():
     again = Split(turned.images.contiguous(), turned.labels)
     assert engine.measure(turned) == engine.measure(again)
     assert engine.measure(turned) != engine.measure(DIGITS.test)
+
+
+@pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
+def test_what_lies_between_the_parameters_stays_0(recipe):
+    data = images_of((1, 5, 8), "standardize")
+    engine = sparse(thinned(40, (17, 3), 0.3), recipe, data)
+    engine.steps(order_of(data, 20, 60))
+    used = np.zeros(engine.net.theta.size, bool)
+    for mask, first, bias in zip(
+        engine.masks, engine.firsts, engine.biases, strict=True
+    ):
+        used[first : first + mask.sum()] = used[bias : bias + len(mask)] = True
+    assert (~used).any()
+    for array in (engine.net.theta, engine.net.mean, engine.net.square):
+        assert not array[~used].any()
+
+
+def test_factors_are_those_of_every_image_at_once():
+    data = images_of((3, 32, 32), "l2")
+    many = data.train.images.repeat(30, 1, 1, 1)[:2500]
+    rows = many.flatten(1).numpy().astype(np.float64)
+    expected = 1 / np.sqrt(np.maximum((rows**2).sum(1), 1))
+    assert np.array_equal(data.factors(many), expected)

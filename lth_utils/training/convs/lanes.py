@@ -1,7 +1,7 @@
 """Convolutional networks on the CPU, of which few weights are left.
 
 Images lie side by side, so that each surviving weight meets sixteen or more at
-once, and nothing else is touched. What the layers do is `conv_layers.py`.
+once, and nothing else is touched. What the layers do is `layers.py`.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
+from lth_utils.errors import LotteryError
 from lth_utils.training.convs import plane_kernels
 from lth_utils.training.convs.graph import Graph, Unknown
 from lth_utils.training.convs.layers import Batch, Sparse, live_lanes
@@ -115,7 +116,17 @@ class Lanes:
         return batch
 
     def measure(self, sample: Split) -> tuple[float, float]:
-        """Return loss and accuracy; BatchNorm uses its running statistics."""
+        """Return loss and accuracy; BatchNorm uses its running statistics.
+
+        Raises:
+            LotteryError: If the images are not of the network's size.
+        """
+        if (shape := tuple(sample.images.shape[1:])) != self.data.shape:
+            raise LotteryError(  # the loops do not ask
+                f"The images are {shape}, but the network was made for"
+                f" {self.data.shape}: expected images of that size. Make the data set"
+                " anew."
+            )
         (found,) = measured(self._scores, self.data, self.dtype, sample)
         return found
 

@@ -25,7 +25,7 @@ def side_stream(device: torch.device, lane: int = 0) -> torch.cuda.Stream:
 def record(
     step: Callable[[], None], state: Iterable[Tensor], stream: torch.cuda.Stream
 ) -> torch.cuda.CUDAGraph:
-    """Record a step as a graph, leaving every value as it was.
+    """Record a step as a graph, leaving every value as it was, also if that fails.
 
     The warm-up's steps also make what must be there before: the data set's
     scaling, and the libraries' handles and work space. Graphs of one stream share
@@ -39,17 +39,19 @@ def record(
     state = [tensor.detach() for tensor in state]
     before = [tensor.clone() for tensor in state]
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.device(stream.device), torch.enable_grad():
-        now = torch.cuda.current_stream()
-        stream.wait_stream(now)
-        with torch.cuda.stream(stream):
-            for _ in range(_WARM_UP):
+    try:
+        with torch.cuda.device(stream.device), torch.enable_grad():
+            now = torch.cuda.current_stream()
+            stream.wait_stream(now)
+            with torch.cuda.stream(stream):
+                for _ in range(_WARM_UP):
+                    step()
+            now.wait_stream(stream)
+            with torch.cuda.graph(graph, stream=stream):
                 step()
-        now.wait_stream(stream)
-        with torch.cuda.graph(graph, stream=stream):
-            step()
-    for tensor, value in zip(state, before, strict=True):
-        tensor.copy_(value)
+    finally:
+        for tensor, value in zip(state, before, strict=True):
+            tensor.copy_(value)
     return graph
 
 

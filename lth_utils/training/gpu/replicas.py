@@ -20,14 +20,11 @@ from torch import Tensor, nn
 from lth_utils.data.datasets import Dataset
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError, choose
-from lth_utils.masked_modules import MaskedConv2d, MaskedLinear
-from lth_utils.models import VGG19, Conv2, Conv4, Conv6, ResNet20
 from lth_utils.training.gpu.as_one import Grouped, Mapped
 from lth_utils.training.gpu.stack import Stack
 from lth_utils.training.gpu.streams import Streams
-from lth_utils.training.gpu.wide import WIDE
 from lth_utils.training.lenet.mlp import linear_layers
-from lth_utils.training.plain import ordinary_parameters, plain
+from lth_utils.training.plain import convolutional
 from lth_utils.training.probe import check_match
 from lth_utils.training.recipes import Recipe
 
@@ -35,10 +32,6 @@ from lth_utils.training.recipes import Recipe
 # take longer than one after the other, and its replicas do not depend on how
 # many there are.
 WAYS = ("streams", "grouped", "mapped")
-
-_NETWORKS = (Conv2, Conv4, Conv6, ResNet20, VGG19)
-_LAYERS = (*WIDE, MaskedConv2d, MaskedLinear, nn.Sequential)
-_HOMES = {kind.__module__ for kind in (*_NETWORKS, *_LAYERS)}  # of their forwards
 
 
 class Replicas(Protocol):
@@ -100,18 +93,14 @@ def _check_plain(net: nn.Module) -> None:
     Raises:
         LotteryError: If it does not.
     """
-    kinds = {type(part) for part in net.modules()} - {type(net)}
     norms = [part for part in net.modules() if isinstance(part, nn.BatchNorm2d)]
     convs = [part for part in net.modules() if isinstance(part, nn.Conv2d)]
     as_made = (
-        type(net) in _NETWORKS
-        and all(k in _LAYERS or k.__module__ == type(net).__module__ for k in kinds)
-        and all(plain(part, _HOMES) for part in net.modules())
+        convolutional(net)
         and all(conv.padding_mode == "zeros" for conv in convs)
         and all(n.affine and n.track_running_stats and n.momentum for n in norms)
-        and len({part.training for part in net.modules()}) == 1
     )
-    if not as_made or not ordinary_parameters(list(net.parameters())):
+    if not as_made:
         raise LotteryError(
             f"{type(net).__name__} cannot be stacked: expected a plain LeNet or a"
             " convolutional network of this library, of float32 or float64, with no"

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.np import arrayobj
 from numpy.typing import NDArray
 
 from lth_utils.training.loops.compiled import compiled
-from lth_utils.training.loops.rows import Code, intrinsic
+from lth_utils.training.loops.rows import SINGLES, WORDS, Code, intrinsic, place_of
 
-_BYTES, _WORDS = (ir.VectorType(ir.IntType(bits), 16) for bits in (8, 32))
-_SINGLES, _LONG = ir.VectorType(ir.FloatType(), 16), ir.IntType(64)
+_BYTES, _LONG = ir.VectorType(ir.IntType(8), 16), ir.IntType(64)
 # The lower and the upper halves of two vectors, interleaved.
 _WOVEN = [
     ir.Constant(
@@ -32,15 +30,6 @@ _BITS = np.arange(256, dtype=np.float32).view(np.uint32)  # of a byte as a numbe
 Array = NDArray[Any]
 
 
-def _place(code: Code, number: int, index: Any, kind: Any) -> Any:
-    """Return where a value of `kind` lies at an index of an array, an argument."""
-    context, builder, signature, values = code
-    array = arrayobj.make_array(signature.args[number])
-    first = array(context, builder, values[number]).data
-    place = builder.gep(first, [index], inbounds=True)
-    return builder.bitcast(place, kind.as_pointer())
-
-
 def _turned(code: Code, first: int) -> list[Any]:
     """Return 16 vectors, of byte i + p of the images whose starts are from `first`.
 
@@ -50,8 +39,8 @@ def _turned(code: Code, first: int) -> list[Any]:
     _, builder, _, values = code
     rows = []
     for k in range(first, first + 16):
-        start = builder.load(_place(code, 1, ir.Constant(_LONG, k), _LONG))
-        place = _place(code, 0, builder.add(start, values[2]), _BYTES)
+        start = builder.load(place_of(code, 1, ir.Constant(_LONG, k), _LONG))
+        place = place_of(code, 0, builder.add(start, values[2]), _BYTES)
         rows.append(builder.load(place, align=1))
     for _ in range(4):
         rows = [
@@ -72,13 +61,13 @@ def turn(typing: Any, a: Any, starts: Any, i: Any, b: Any, j: Any, n: Any) -> An
 
     def write(*code: Any) -> Any:
         context, builder, _, (_, _, _, _, j, n) = code
-        sixteen = ir.Constant(_WORDS, [16] * 16)
+        sixteen = ir.Constant(WORDS, [16] * 16)
         for p, pair in enumerate(zip(_turned(code, 0), _turned(code, 16), strict=True)):
-            singles = (builder.uitofp(each, _SINGLES) for each in pair)
-            lower, upper = (builder.bitcast(each, _WORDS) for each in singles)
+            singles = (builder.uitofp(each, SINGLES) for each in pair)
+            lower, upper = (builder.bitcast(each, WORDS) for each in singles)
             place = builder.add(j, builder.mul(n, ir.Constant(_LONG, p)))
             word = builder.or_(builder.lshr(lower, sixteen), upper)
-            builder.store(word, _place(code, 3, place, _WORDS), align=4)
+            builder.store(word, place_of(code, 3, place, WORDS), align=4)
         return context.get_dummy_value()
 
     return types.void(a, starts, types.intp, b, types.intp, types.intp), write

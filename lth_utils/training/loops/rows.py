@@ -1,6 +1,6 @@
 """What a row of lanes is to Numba, and how LLVM's code for it is written.
 
-For `vectors.py` alone, which has what one can do with rows.
+For `vectors.py`, which has what one can do with rows, and for `lenet/tiles.py`.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from numba.np import arrayobj
 
 VECTOR = 16  # lanes
 INDEX = ir.IntType(32)
-_WORDS, _SINGLES = ir.VectorType(INDEX, VECTOR), ir.VectorType(ir.FloatType(), VECTOR)
+WORDS, SINGLES = ir.VectorType(INDEX, VECTOR), ir.VectorType(ir.FloatType(), VECTOR)
 
 Values = list[Any]  # LLVM's, a vector each
 Code = tuple[Any, ...]  # what writes code has: context, builder, signature, values
@@ -70,13 +70,19 @@ def spread(builder: Any, number: Any) -> Any:
     return shuffle(builder, first, empty, [0] * VECTOR)
 
 
-def places_of(code: Code, number: int, kind: Any, count: int) -> Values:
-    """Return where vectors lie in an array, argument `number`, from an index on."""
+def place_of(code: Code, number: int, index: Any, kind: Any) -> Any:
+    """Return where a value of `kind` lies at an index of an array, an argument."""
     context, builder, signature, values = code
     array = arrayobj.make_array(signature.args[number])
     first = array(context, builder, values[number]).data
-    first = builder.gep(first, [values[number + 1]], inbounds=True)
-    first = builder.bitcast(first, kind.as_pointer())
+    place = builder.gep(first, [index], inbounds=True)
+    return builder.bitcast(place, kind.as_pointer())
+
+
+def places_of(code: Code, number: int, kind: Any, count: int) -> Values:
+    """Return where vectors lie in an array, from the index in the next argument."""
+    builder, values = code[1], code[3]
+    first = place_of(code, number, values[number + 1], kind)
     return [builder.gep(first, [ir.Constant(INDEX, k)]) for k in range(count)]
 
 
@@ -88,7 +94,7 @@ def loaded_from(code: Code, number: int, row: Row) -> Values:
         places = places_of(code, number, octets, count)
         return [builder.uitofp(builder.load(p, align=1), vector) for p in places]
     if code[2].args[number].dtype == types.uint32:
-        places = places_of(code, number, _WORDS, count // 2)
+        places = places_of(code, number, WORDS, count // 2)
         words = [builder.load(place, align=4) for place in places]
         return [half for word in words for half in halves(builder, word, vector)]
     size = row.element.bitwidth // 8
@@ -98,10 +104,10 @@ def loaded_from(code: Code, number: int, row: Row) -> Values:
 
 def halves(builder: Any, word: Any, vector: Any) -> Values:
     """Return two vectors: the numbers whose upper 16 bits are in each half of words."""
-    lower = builder.shl(word, ir.Constant(_WORDS, [16] * VECTOR))
-    upper = builder.and_(word, ir.Constant(_WORDS, [0xFFFF0000] * VECTOR))
-    both = [builder.bitcast(half, _SINGLES) for half in (lower, upper)]
-    if vector == _SINGLES:
+    lower = builder.shl(word, ir.Constant(WORDS, [16] * VECTOR))
+    upper = builder.and_(word, ir.Constant(WORDS, [0xFFFF0000] * VECTOR))
+    both = [builder.bitcast(half, SINGLES) for half in (lower, upper)]
+    if vector == SINGLES:
         return both
     return [builder.fpext(half, vector) for half in both]
 

@@ -2,9 +2,9 @@
 
 Numba keeps a sum that runs over lanes in memory. A row here is a value of its
 own, some vectors of 16 lanes side by side, which LLVM keeps in registers and
-fits to the processor's width: AVX-512, AVX2 or NEON. Everything else in the
-loops is plain Numba. `tests/training/test_vectors.py` says in NumPy what each
-function computes.
+fits to the processor's width: AVX-512, AVX2 or NEON. But for the turning of bytes
+(`lenet/tiles.py`), everything else in the loops is plain Numba.
+`tests/training/test_vectors.py` says in NumPy what each function computes.
 
 Arrays are one-dimensional and contiguous; `lanes` is a constant, a multiple of
 16; nothing is checked.
@@ -198,16 +198,6 @@ def dot(typing: Any, r: Any, a: Any, i: Any) -> Any:
 
 
 # --- sums over lanes ----------------------------------------------------------------
-
-
-@intrinsic
-def fold(typing: Any, r: Any) -> Any:
-    """Return 16 lanes whose sum is r's."""
-
-    def code(context: Any, builder: Any, signature: Any, values: Values) -> Any:
-        return pack(builder, [sum_of(builder, unpack(builder, values[0]))])
-
-    return Row(r.element, VECTOR)(r), code
 
 
 @intrinsic
