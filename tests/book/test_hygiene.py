@@ -22,7 +22,9 @@ URL, BRANCH = (CONFIG["repository"][key] for key in ("url", "branch"))
 COLAB = "https://colab.research.google.com"
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-CELL_KEYS = {"tags", "mystnb", "nbgrader"}
+CELL_KEYS = {"tags", "mystnb", "nbgrader", "jupyter", "cellView"}
+# A cell that these pages fold is folded in Jupyter and in Colab, too.
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 SET_UP = f"""\
 try:
     import lth_utils as lth
@@ -31,6 +33,7 @@ except ModuleNotFoundError:
         git+{URL}
     import lth_utils as lth"""
 COLUMNS, LINES, MEDIAN = 72, 25, 10
+VISIBLE, VISIBLE_MEDIAN = 225, 9  # lines of code that a reader of a chapter sees
 
 # What MyST would turn into something else and Colab would show as it stands.
 MYST = {
@@ -68,7 +71,7 @@ def faults(text: str, name: str) -> list[str]:
         found += ["is not written as nbformat writes it"]
     if not name.startswith("notebooks/assignments/"):
         found += [*_opening(notebook, name), *_headings(notebook)]
-        found += _solutions(notebook)
+        found += [*_solutions(notebook), *_folds(notebook)]
     return found
 
 
@@ -185,6 +188,27 @@ def _solutions(notebook: NotebookNode) -> Iterator[str]:
             yield f"{heading}: has no code"
 
 
+def _folds(notebook: NotebookNode) -> Iterator[str]:
+    """What is not the idea is folded wherever the chapter is opened."""
+    seen = []
+    for cell in _code(notebook):
+        tags = set(cell.metadata.get("tags", []))
+        about = {key: cell.metadata[key] for key in FOLDED if key in cell.metadata}
+        folded = bool(tags & {"hide-cell", "hide-input"})
+        if about != (FOLDED if folded else {}):
+            yield f"{cell.id}: is folded in some places and not in others"
+        if cell.id in ("parameters", "set-up") and not folded:
+            yield f"{cell.id}: is not folded"
+        if cell.source.startswith("answer = None") and "remove-output" not in tags:
+            yield f"{cell.id}: shows a reader without a kernel that it has no answer"
+        if not folded and "remove-cell" not in tags:
+            seen.append(len(cell.source.split("\n")))
+    if sum(seen) > VISIBLE:
+        yield f"shows {sum(seen)} lines of code, above {VISIBLE}"
+    if seen and median(seen) > VISIBLE_MEDIAN:
+        yield f"shows a median of {median(seen)} lines a cell, above {VISIBLE_MEDIAN}"
+
+
 def _code(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
@@ -223,17 +247,19 @@ def notebook() -> NotebookNode:
     """Return a made-up chapter without a fault."""
     link = f"{COLAB}/github/{URL.removeprefix('https://github.com/')}/blob/{BRANCH}"
     title = f"# 0. Made up\n\n[Open in Colab]({link}/{NAME}.ipynb)"
-    parameters = {"tags": ["parameters"]}
+    parameters = {"tags": ["parameters", "hide-input"], **FOLDED}
+    set_up = {"tags": ["hide-input"], **FOLDED}
+    hidden = {"tags": ["hide-cell"], **FOLDED}
     about = {"caption": "A line.", "name": "fig-line"}
     figure = {"mystnb": {"image": {"alt": "It rises."}, "figure": about}}
     cells = [
         v4.new_markdown_cell(title, id="title"),
         v4.new_code_cell('PROFILE = "quick"', id="parameters", metadata=parameters),
-        v4.new_code_cell(SET_UP, id="set-up"),
+        v4.new_code_cell(SET_UP, id="set-up", metadata=set_up),
         v4.new_markdown_cell("## A figure\n\nwith $P_{m}`$ and `code`.", id="why"),
         v4.new_code_cell("draw()", id="line", metadata=figure),
         v4.new_markdown_cell("## Exercises\n\n### Solution 0.1", id="solution"),
-        v4.new_code_cell("1 + 1", id="answer", metadata={"tags": ["hide-cell"]}),
+        v4.new_code_cell("1 + 1", id="answer", metadata=hidden),
     ]
     made = v4.new_notebook(cells=cells, metadata={"kernelspec": dict(KERNEL)})
     made.nbformat_minor = 5
@@ -304,6 +330,19 @@ BROKEN = {
     "answer: is folded, but under no heading": drop("solution"),
     "answer: is a solution, and not tagged": change("answer", metadata={}),
     "### Solution 0.1: has no code": drop("answer"),
+    "answer: is folded in some places": change(
+        "answer", metadata={"tags": ["hide-cell"]}
+    ),
+    "line: is folded in some places": change("line", metadata=dict(FOLDED)),
+    "set-up: is not folded": change("set-up", metadata={}),
+    "line: shows a reader without a kernel": change("line", source="answer = None"),
+    "shows 226 lines of code": lambda n: [
+        n.cells.append(v4.new_code_cell("x\n" * 24, id=f"more-{k}")) for k in range(9)
+    ],
+    "shows a median of 10.0 lines": lambda n: [
+        change("line", source="x\n" * 9)(n),
+        n.cells.append(v4.new_code_cell("x\n" * 9, id="more")),
+    ],
 }
 
 
