@@ -1,17 +1,14 @@
 """The forest plot: every claim's number with its interval, beside the paper's."""
 
-from __future__ import annotations
-
 from math import isinf
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from lth_utils.errors import LotteryError
 from lth_utils.figures.drawing import Look, canvas, legend
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # What a record's last word says of its length, and how it looks.
 LOOKS = {
@@ -63,8 +60,6 @@ def forest(table: pd.DataFrame) -> Figure:
 
 def _panel(axis: Axes, rows: pd.DataFrame, unit: str) -> None:
     """Draw the claims of one unit, a line a record, claims from the top."""
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
-
     names: dict[float, str] = {}
     place = 0.0
     for claim, records in rows.groupby("claim", sort=False):
