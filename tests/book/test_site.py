@@ -286,7 +286,8 @@ def test_the_page_of_verdicts_has_them_all(reader):
     page = reader.open("book/replicated")
     table = lth.claims()
     counts = table["verdict"].value_counts()
-    rows = [row.split("\t") for row in page.locator("main tbody tr").all_inner_texts()]
+    texts = page.locator("main tbody tr").all_inner_texts()
+    rows = [[cell.strip() for cell in text.split("\t")] for text in texts]
     told = {cells[0]: int(cells[1]) for cells in rows if len(cells) == 2}
     assert {word: n for word, n in told.items() if n} == counts.to_dict()
     found = [(c[0], c[1].partition(". ")[0], c[-1]) for c in rows if len(c) == 6]

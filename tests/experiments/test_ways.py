@@ -91,6 +91,6 @@ def test_jobs_of_convolutions_train_together_on_a_gpu_that_way(record, monkeypat
         return [None for _ in nets]
 
     monkeypatch.setattr(perform, "train_together", together)
-    nets = [lth.network("conv2-narrow", seed) for seed in (0, 1)]
-    perform._train(nets, None, jobs_of(plan), GPU)
+    starts = [lth.from_seed("conv2-narrow", seed) for seed in (0, 1)]
+    perform._train(starts, None, jobs_of(plan), GPU)
     assert told == [(2, [(0, 0), (1, 0)], "cuda", "mapped")]
