@@ -10,7 +10,6 @@ All of them are judged anew at every build, from `results/` alone.
 
 from collections import Counter
 from functools import cache
-from math import isinf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -30,33 +29,18 @@ def judged(chapter: int | None = None) -> Any:
     return lth.claims(chapter)
 
 
-def numbers(row: Any) -> tuple[str, str]:
-    """Return a verdict's number with its interval, and the paper's.
-
-    >>> numbers({"n": 5, "unit": "times", "mean": 2.284, "low": 1.579,
-    ...          "high": float("inf"), "paper": 1.61})
-    ('2.28 (from 1.58) times', '1.61')
-    """
-    paper = "" if isnan(row["paper"]) else f"{row['paper']:g}"
-    if not row["n"]:
-        return "", paper
-    sign = "" if row["unit"] == "times" else "+"
-    mean, low, high = (f"{row[key]:{sign}.2f}" for key in ("mean", "low", "high"))
-    span = f"from {low}" if isinf(row["high"]) else f"{low} to {high}"
-    return f"{mean} ({span}) {row['unit']}", paper
-
-
 class ClaimsTable(SphinxDirective):
     """A chapter's verdicts, the word first."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        from lth_utils.evidence.saying import numbers
+
         head = ("Verdict", "Claim", "Ours", "Paper", "Seeds", "Record")
         rows = [page_parts.row(*head)]
         for _, row in judged(int(self.arguments[0])).iterrows():
-            ours, paper = numbers(row)
-            seeds = f"{row['agree']} of {row['n']}" if row["n"] else ""
+            ours, seeds, paper = numbers(row)
             word = row["verdict"] + (" (rule changed)" if row["changed"] else "")
             said = f"{row['claim']}. {row['says']} ({row['source']})"
             rows.append(

@@ -132,7 +132,7 @@ def _fall(stops: pd.DataFrame, arm: str) -> pd.Series[float]:
 
 def under_a_third(stops: pd.DataFrame, claim: Claim) -> Measured:
     """A third of the ticket's lead over an arm, less one arm's lead over it."""
-    third = gap(stops, "ticket", claim.other, claim.rounds[0]) / 3
+    third = better(stops, replace(claim, one="ticket")).values / 3
     return Measured(third - better(stops, claim).values)
 
 
@@ -143,7 +143,7 @@ def _shape(
     import pandas as pd
 
     seeds = {
-        ticket.seed: min(number(survivors(ticket, layer)) for layer in claim.parts)
+        ticket.seed: min(number(survivors(ticket, layer)) for layer in claim.layers)
         for ticket in _tickets(stops.attrs["record"], claim.rounds[0])
     }
     return Measured(pd.Series(seeds))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from math import isinf, isnan
+from typing import TYPE_CHECKING, Any
 
 from lth_utils.errors import LotteryError
 from lth_utils.evidence.pairs import interval
+from lth_utils.experiments.ledger import SEEDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FEW = 5  # seeds that an interval, or a verdict, needs
 
-
-def told(values: pd.Series[float], unit: str = "points", digits: int = 2) -> str:
+def told(values: pd.Series[float], unit: str = "points") -> str:
     """Say one number a seed: the mean, how sure it is, and how many agree.
 
     Five seeds or more have a 95 % t interval; fewer have their range.
@@ -21,7 +21,6 @@ def told(values: pd.Series[float], unit: str = "points", digits: int = 2) -> str
     Args:
         values: One number a seed, such as `100 * lth.paired(...)`.
         unit: What they count; "" for a bare number.
-        digits: Behind the point.
 
     Raises:
         LotteryError: If there is no value.
@@ -36,8 +35,28 @@ def told(values: pd.Series[float], unit: str = "points", digits: int = 2) -> str
             "There is no value to tell: expected one for each seed. Was the table"
             " filtered by a round that it does not hold?"
         )
-    span = (values.min(), values.max()) if n < FEW else interval(values)
-    low, high = (f"{end:+.{digits}f}" for end in span)
-    what = "" if n < FEW else "95 % interval "
-    mean = f"{values.mean():+.{digits}f} {unit}".rstrip()
+    span = (values.min(), values.max()) if n < SEEDS else interval(values)
+    low, high = (f"{end:+.2f}" for end in span)
+    what = "" if n < SEEDS else "95 % interval "
+    mean = f"{values.mean():+.2f} {unit}".rstrip()
     return f"{mean} ({what}{low} to {high}; above 0 in {above} of n = {n} seeds)"
+
+
+def numbers(row: pd.Series[Any]) -> tuple[str, str, str]:
+    """Say a verdict's numbers: ours with its interval, how many agree, the paper's.
+
+    Args:
+        row: Of what `claims` returned; what was not run has no numbers of ours.
+
+    >>> numbers({"n": 5, "agree": 4, "unit": "times", "mean": 2.284, "low": 1.579,
+    ...          "high": float("inf"), "paper": 1.61})
+    ('2.28 times (95 %: at least 1.58)', '4 of 5', '1.61')
+    """
+    paper = "" if isnan(row["paper"]) else f"{row['paper']:g}"
+    if not row["n"]:
+        return "", "", paper
+    sign = "" if row["unit"] == "times" else "+"
+    mean, low, high = (f"{row[key]:{sign}.2f}" for key in ("mean", "low", "high"))
+    span = f"at least {low}" if isinf(row["high"]) else f"{low} to {high}"
+    ours = f"{mean} {row['unit']} (95 %: {span})"
+    return ours, f"{row['agree']} of {row['n']}", paper

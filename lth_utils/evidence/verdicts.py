@@ -10,7 +10,7 @@ from lth_utils.errors import LotteryError, choose
 from lth_utils.evidence.measures import MEASURES, Measured, trained
 from lth_utils.evidence.pairs import interval
 from lth_utils.experiments.catalogue import EXPERIMENTS
-from lth_utils.experiments.ledger import UNITS, Claim, ledger
+from lth_utils.experiments.ledger import SEEDS, UNITS, Claim, ledger
 from lth_utils.experiments.records import AGAIN, is_recorded, recorded
 from lth_utils.experiments.tables import early_stop
 
@@ -64,7 +64,7 @@ def verdict(
     tolerance: float = 0.0,
     short: bool = False,
     sides: int = 1,
-    seeds: int = 5,
+    seeds: int = SEEDS,
 ) -> str:
     """Apply the book's one rule to one number a seed; return one of `WORDS`.
 
@@ -108,10 +108,9 @@ def measured(claim: Claim, record: str) -> Measured:
         LotteryError: As `recorded`, or if the record has none of its trainings.
     """
     stops, take = _stops(record), MEASURES[claim.measure]
-    of_study = set(claim.parts) & set(stops["experiment"])
     each = []
-    for part in claim.parts if of_study else claim.parts[:1] or ("",):
-        mine = stops[stops["experiment"] == part] if of_study else stops
+    for part in claim.parts or (None,):
+        mine = stops if part is None else stops[stops["experiment"] == part]
         if not trained(mine, claim):
             raise LotteryError(
                 f"The record {record} has no pair of {claim.one} and {claim.other}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments import records
 
 FILE = "claims.toml"
+SEEDS = 5  # that a verdict needs
 # What can be measured, and its unit; `evidence/measures.py` says how.
 UNITS = {
     "better": "points",
@@ -58,8 +59,8 @@ class Claim:
         seeds: How many a verdict needs.
         registered: The day on which the rule was written.
         records: What it is judged on, such as "lenet-mnist/paper".
-        parts: A study's parts, or a network's layers: all must agree, so the one
-            that agrees least counts.
+        parts: A study's parts: all must agree, so the one that agrees least counts.
+        layers: The same of a network's layers.
     """
 
     id: str
@@ -75,13 +76,23 @@ class Claim:
     paper: float = 0.0
     tolerance: float = 0.0
     sides: int = 1
-    seeds: int = 5
+    seeds: int = SEEDS
     parts: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the rule: of all that can turn a verdict, and no wording."""
-        rule = {key: x for key, x in asdict(self).items() if key not in _WORDING}
+        """A hash of the rule: of all that can turn a verdict, and no wording.
+
+        What a claim leaves as it is anyway does not count, so that a key which is
+        new to the ledger changes no older claim.
+        """
+        usual = {field.name: field.default for field in fields(self)}
+        rule = {
+            key: value
+            for key, value in asdict(self).items()
+            if key not in _WORDING and value != usual[key]
+        }
         return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()
 
 

@@ -27,7 +27,7 @@ class Look(NamedTuple):
     label: str  #: What the legend calls it.
     colour: str  #: Any colour that matplotlib knows.
     marker: str  #: matplotlib's sign for it; "" is none.
-    dash: tuple[float, ...]  #: On, off, … in line widths; () is solid.
+    dash: tuple[float, ...] | None  #: On, off, … in line widths; () is solid.
 
 
 # The main arms have Okabe and Ito's colours, which colour-blind readers can
@@ -78,16 +78,24 @@ _PICTURE: Any = {"axes.grid": False, "axes.spines.right": True, "axes.spines.top
 
 
 @contextmanager
-def canvas(panels: int, sharey: bool = False) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Yield a white figure with `panels` axes side by side; close it after."""
+def canvas(
+    panels: int, sharey: bool = False, heights: Sequence[float] = ()
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Yield a white figure with `panels` axes side by side; close it after.
+
+    With heights, in inches, the panels lie one below the other.
+    """
     size = (6, 4.6) if panels == 1 else (4.2 * panels, 4.6)
+    form: Any = {"ncols": panels, "figsize": size}
+    if heights:
+        form = {"nrows": panels, "figsize": (6, sum(heights)), "height_ratios": heights}
     _wake_pyplot()
     with plt.rc_context(_RC):
         figure, axes = plt.subplots(
-            1, panels, figsize=size, squeeze=False, sharey=sharey, layout="constrained"
+            **form, squeeze=False, sharey=sharey, layout="constrained"
         )
         try:
-            yield figure, list(axes[0])
+            yield figure, list(axes.flat)
         finally:
             plt.close(figure)
 
@@ -176,7 +184,7 @@ def legend(figure: Figure, looks: Iterable[Look], title: str) -> None:
             color=look.colour,
             marker=look.marker,
             markeredgecolor="white",
-            linestyle=(0, look.dash) if look.dash else "-",
+            linestyle=_line(look),
             label=look.label,
         )
         for look in looks
@@ -192,6 +200,13 @@ def legend(figure: Figure, looks: Iterable[Look], title: str) -> None:
         if columns == 1 or shown.get_window_extent().width <= figure.bbox.width:
             break
         shown.remove()
+
+
+def _line(look: Look) -> Any:
+    """Return what matplotlib calls a look's dash; none for a sign alone."""
+    if look.dash is None:
+        return "none"
+    return (0, look.dash) if look.dash else "-"
 
 
 def percent(fraction: float) -> str:

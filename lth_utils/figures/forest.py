@@ -16,14 +16,14 @@ LOOKS = {
     "laptop-again": Look("recorded, again", "#56B4E9", "s", ()),
     "paper": Look("at the paper's length", "#D55E00", "D", ()),
 }
-PAPER = Look("the paper's number", "#000000", "*", ())
+PAPER = Look("the paper's number", "#000000", "*", None)
 AXES = {
     "points": "points of accuracy",
     "times": "times as fast",
     "rounds": "pruning rounds later",
     "share": "share",
 }
-_ROW = 0.22  # inches, for a record
+_ROW, _AXIS = 0.22, 0.9  # inches: a record, and what stands around a panel
 
 
 def forest(table: pd.DataFrame) -> Figure:
@@ -45,12 +45,9 @@ def forest(table: pd.DataFrame) -> Figure:
             " to draw. Leave the chapter out, or record a run."
         )
     units = [unit for unit in AXES if unit in set(shown["unit"])]
-    heights = [len(shown[shown["unit"] == unit]) for unit in units]
-    with canvas(1) as (figure, (first,)):
-        first.remove()
-        figure.set_size_inches(6, _ROW * sum(heights) + 0.9 * len(units) + 0.6)
-        axes = figure.subplots(len(units), 1, squeeze=False, height_ratios=heights)
-        for axis, unit in zip(axes[:, 0], units, strict=True):
+    heights = [_ROW * (shown["unit"] == unit).sum() + _AXIS for unit in units]
+    with canvas(len(units), heights=heights) as (figure, axes):
+        for axis, unit in zip(axes, units, strict=True):
             _panel(axis, shown[shown["unit"] == unit], unit)
         kinds = shown["record"].str.rpartition("/")[2]
         used = [look for kind, look in LOOKS.items() if kind in set(kinds)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isinf, isnan
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lth_utils.evidence.saying import numbers
 from lth_utils.experiments.catalogue import EXPERIMENTS
 from lth_utils.experiments.plans import Plan
 from lth_utils.experiments.records import AGAIN, is_recorded
@@ -83,25 +83,14 @@ def claims_text(table: pd.DataFrame) -> str:
         said = f"{first['claim']} (chapter {first['chapter']}): {first['says']}"
         lines += ["", *wrap(said, 72)]
         for _, row in rows.iterrows():
-            lines.append(f"  {row['verdict']}{_numbers(row)}")
+            ours, agree, paper = numbers(row)
+            told = [f"{row['record']}: {ours}", f"{agree} seeds"] if ours else []
+            told += [f"paper {paper}"] if ours and paper else []
+            changed = "; the rule has changed since the run" if row["changed"] else ""
+            lines.append(f"  {', '.join([row['verdict'], *told])}{changed}")
     counts = table["verdict"].value_counts()
     found = ", ".join(f"{count} {word}" for word, count in counts.items())
     return "\n".join([f"{len(table)} verdicts: {found}", *lines])
-
-
-def _numbers(row: pd.Series[Any]) -> str:
-    """Return a verdict's record and numbers."""
-    if not row["n"]:
-        return ""
-    sign = "" if row["unit"] == "times" else "+"
-    mean, low, high = (f"{row[key]:{sign}.2f}" for key in ("mean", "low", "high"))
-    span = f"at least {low}" if isinf(row["high"]) else f"{low} to {high}"
-    paper = "" if isnan(row["paper"]) else f", paper {row['paper']:g}"
-    return (
-        f", {row['record']}: {mean} {row['unit']} (95 %: {span}), {row['agree']} of"
-        f" {row['n']} seeds{paper}"
-        + ("; the rule has changed since the run" if row["changed"] else "")
-    )
 
 
 def curves_text(
