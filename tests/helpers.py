@@ -57,6 +57,17 @@ def tiny_experiment(**changes: object) -> Experiment:
     return replace(small, **changes)  # type: ignore[arg-type]
 
 
+def two_convolutions(recipe: Recipe) -> Experiment:
+    """Return the dense trainings of two narrow Conv-2s."""
+    return tiny_experiment(
+        network="conv2-narrow",
+        data="colour-digits",
+        arms=("dense",),
+        seeds=(0, 1),
+        recipe=recipe,
+    )
+
+
 class Unasked(TorchDispatchMode):
     """Refuse what a CUDA graph cannot hold: answers, shapes and values of the CPU."""
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from helpers import tiny_experiment
+from helpers import two_convolutions
 
 import lth_utils as lth
 from lth_utils.experiments import perform, records
@@ -77,13 +77,7 @@ def test_the_way_is_a_part_of_what_decides_the_bits(record):
 
 def test_jobs_of_convolutions_train_together_on_a_gpu_that_way(record, monkeypatch):
     record(found({"conv2": "mapped"}))
-    plan = tiny_experiment(
-        network="conv2-narrow",
-        data="colour-digits",
-        arms=("dense",),
-        seeds=(0, 1),
-        recipe=Recipe(iterations=1, batch_size=2, evaluate_every=1),
-    )
+    plan = two_convolutions(Recipe(iterations=1, batch_size=2, evaluate_every=1))
     told = []
 
     def together(nets, data, recipe, keys, device, curves, way):
