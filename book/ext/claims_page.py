@@ -30,25 +30,31 @@ def judged(chapter: int | None = None) -> Any:
 
 
 class ClaimsTable(SphinxDirective):
-    """A chapter's verdicts, the word first."""
+    """A chapter's claims, and the verdicts on each, the word first."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         from lth_utils.evidence.saying import numbers
 
-        head = ("Verdict", "Claim", "Ours", "Paper", "Seeds", "Record")
+        head = ("Verdict", "Ours", "Seeds", "Record")
         rows = [page_parts.row(*head)]
-        for _, row in judged(int(self.arguments[0])).iterrows():
-            ours, seeds, paper = numbers(row)
-            word = row["verdict"] + (" (rule changed)" if row["changed"] else "")
-            said = f"{row['claim']}. {row['says']} ({row['source']})"
-            rows.append(
-                page_parts.row(
-                    nodes.strong("", word), said, ours, paper, seeds, row["record"]
-                )
-            )
-        return [page_parts.table(rows, (2, 6, 3, 1, 1, 2))]
+        table = judged(int(self.arguments[0]))
+        for claim, verdicts in table.groupby("claim", sort=False):
+            first = verdicts.iloc[0]
+            _, _, paper = numbers(first)
+            told = f" {first['says']} ({first['source']}"
+            told += f"; the paper's number: {paper})" if paper else ")"
+            name = nodes.strong("", f"{claim}.")
+            rows.append(page_parts.banner(len(head), name, nodes.Text(told)))
+            for _, row in verdicts.iterrows():
+                ours, seeds, _ = numbers(row)
+                word = row["verdict"] + (" (rule changed)" if row["changed"] else "")
+                # On a phone the record's name breaks behind its experiment.
+                record = row["record"].replace("/", "/\N{ZERO WIDTH SPACE}")
+                cells = (nodes.strong("", word), ours, seeds, record)
+                rows.append(page_parts.row(*cells))
+        return [page_parts.table(rows, (3, 4, 1, 3))]
 
 
 class ClaimsFigure(Figure, SphinxDirective):

@@ -16,6 +16,12 @@ def row(*cells: str | nodes.Node) -> nodes.row:
     return nodes.row("", *[nodes.entry("", nodes.paragraph("", "", t)) for t in texts])
 
 
+def banner(columns: int, *content: nodes.Node) -> nodes.row:
+    """Return a row whose one cell goes over all columns."""
+    cell = nodes.entry("", nodes.paragraph("", "", *content), morecols=columns - 1)
+    return nodes.row("", cell)
+
+
 def table(rows: list[nodes.row], widths: tuple[int, ...] = ()) -> nodes.table:
     """Return a table whose first row is its head."""
     shares = widths or (1,) * len(rows[0])
