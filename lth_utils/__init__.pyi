@@ -29,8 +29,10 @@ from .experiments import run as run
 from .experiments import summary as summary
 from .experiments import ticket as ticket
 from .experiments import trained as trained
+from .figures import diagram as diagram
 from .figures import explore as explore
 from .figures import glue as glue
+from .figures import key as key
 from .figures import plots as plots
 from .figures import say as say
 from .masked_modules import MaskedConv2d as MaskedConv2d

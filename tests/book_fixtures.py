@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,14 @@ def shown(notebook: NotebookNode, kind: str, cell: str = "") -> list[str]:
         for output in _outputs(notebook, cell)
         if kind in output.get("data", {})
     ]
+
+
+def captions(slider: str) -> list[str]:
+    """Return what a slider says under its picture, stop by stop."""
+    found = re.search(r'<div class="lth-captions">(.*?)</div>', slider, re.DOTALL)
+    assert found, "this is no slider"
+    texts = re.findall(r"<p[^>]*>(.*?)</p>", found[1], re.DOTALL)
+    return [unescape(t).replace("\N{NO-BREAK SPACE}", " ") for t in texts]
 
 
 def glued(notebook: NotebookNode) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 All of them are judged anew at every build, from `results/` alone.
 
-- `{claims-table} 4` holds the verdicts on chapter 4's claims.
+- `{claims-table} 4` holds the verdicts on chapter 4's claims; `9b` is a chapter too.
 - `{claims-figure} 4` draws them.
 - `` {claims}`replicated` `` is how many verdicts have that word; `` {claims}`all` ``
   counts all of them, `` {claims}`claims` `` the claims.
@@ -22,7 +22,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 
 @cache
-def judged(chapter: int | None = None) -> Any:
+def judged(chapter: str | None = None) -> Any:
     """Return the library's table of verdicts."""
     import lth_utils as lth
 
@@ -39,7 +39,7 @@ class ClaimsTable(SphinxDirective):
 
         head = ("Verdict", "Ours", "Seeds", "Record")
         rows = [page_parts.row(*head)]
-        table = judged(int(self.arguments[0]))
+        table = judged(self.arguments[0])
         for claim, verdicts in table.groupby("claim", sort=False):
             first = verdicts.iloc[0]
             _, _, paper = numbers(first)
@@ -65,7 +65,7 @@ class ClaimsFigure(Figure, SphinxDirective):
 
         name = f"claims-{self.arguments[0]}.svg"
         path = Path(self.env.srcdir) / "_build" / "claims" / name
-        save(forest(judged(int(self.arguments[0]))), path)
+        save(forest(judged(self.arguments[0])), path)
         self.arguments[0] = f"/_build/claims/{name}"
         return super().run()
 

@@ -7,6 +7,7 @@ file times).
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +20,8 @@ from lth_utils.errors import LotteryError
 
 KEY = "lth_book"  # in a copy's metadata: {digest, profile, seconds}
 REMEDY = "Run `make notebooks`."
+SECRET = "Solution|The key"  # headings of what a page folds
+PACE = 200  # words a minute
 
 
 def chapters(root: Path) -> list[str]:
@@ -118,6 +121,34 @@ def complaint(root: Path, name: str, around: str) -> str | None:
     if made["digest"] != digest(root, name, made["profile"], around):
         return f"{name}.ipynb, or what it uses, changed since it was run."
     return None
+
+
+def words(root: Path, name: str) -> int:
+    """Count the words that a chapter's reader reads: prose, and what cells printed.
+
+    Code, formulas and what is folded are left out.
+    """
+    found, secret = 0, False
+    for cell in nbformat.read(copy(root, name), as_version=4).cells:
+        if cell.cell_type == "markdown":
+            if heading := re.match(r"#+ (.*)", cell.source):
+                secret = bool(re.match(SECRET, heading[1]))
+            texts = [re.sub(r"```.*?```|\$\$.*?\$\$", "", cell.source, flags=re.S)]
+        else:
+            tags = set(cell.metadata.get("tags", []))
+            seen = [] if tags & {"remove-cell", "remove-output"} else cell.outputs
+            texts = [out.text for out in seen if out.get("name") == "stdout"]
+        found += 0 if secret else sum(len(text.split()) for text in texts)
+    return found
+
+
+def minutes(count: int) -> int:
+    """Say how long that many words take, to five minutes, and five at least.
+
+    >>> minutes(4321), minutes(200)
+    (20, 5)
+    """
+    return max(5, 5 * round(count / PACE / 5))
 
 
 def clock(seconds: float) -> str:

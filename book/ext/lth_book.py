@@ -6,6 +6,8 @@
 - `{execution-times}` is a table of how long each chapter took; the page on
   speed has directives of its own, in `speed_page.py`, and so has the page on
   what replicated, in `claims_page.py`.
+- `chapter_pages.py` folds solutions and says how long a chapter is;
+  `front_page.py` draws the first page's ticket.
 """
 
 import shutil
@@ -13,8 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import chapter_pages
 import claims_page
 import executed
+import front_page
 import speed_page
 from docutils import nodes
 from page_parts import row, stop, table
@@ -93,20 +97,25 @@ def forget_warned_build(app: Sphinx, _: Exception | None) -> None:
 
 
 class ExecutionTimes(SphinxDirective):
-    """A table: each chapter, the profile it was run with, and how long it took."""
+    """A table: each chapter's words, and how long reading and running it takes."""
 
     def run(self) -> list[nodes.Node]:
         root = Path(self.env.srcdir)
-        rows = [row("Chapter", "Profile", "Time")]
-        total = 0.0
+        rows = [row("Chapter", "Words", "Reading", "Running")]
+        total, length = 0.0, 0
         for name in executed.chapters(root):
             made = executed.stamp(root, name)
             self.env.note_dependency(str(executed.copy(root, name)))
-            time = executed.clock(made["seconds"])
-            rows.append(row(_link(self.env.docname, name), made["profile"], time))
-            total += made["seconds"]
-        rows.append(row("All chapters", "", executed.clock(total)))
-        return [table(rows)]
+            total, count = total + made["seconds"], executed.words(root, name)
+            length += count
+            link = _link(self.env.docname, name)
+            rows.append(row(link, *_told(count, made["seconds"])))
+        rows.append(row("All chapters", *_told(length, total)))
+        return [table(rows, (4, 1, 1, 1))]
+
+
+def _told(words: int, seconds: float) -> tuple[str, str, str]:
+    return f"{words:,}", f"{executed.minutes(words)} min", executed.clock(seconds)
 
 
 def _link(page: str, chapter: str) -> nodes.Node:
@@ -123,6 +132,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.config.html_static_path.append(str(Path(__file__).parent / "static"))
     app.add_css_file("book.css")
     app.add_directive("execution-times", ExecutionTimes)
+    chapter_pages.setup(app)
+    front_page.setup(app)
     speed_page.setup(app)
     claims_page.setup(app)
     app.connect("env-get-outdated", check_copies)

@@ -1,4 +1,6 @@
 from . import plots as plots
+from .diagrams import diagram as diagram
 from .explore import explore as explore
 from .glue import glue as glue
+from .glue import key as key
 from .glue import say as say

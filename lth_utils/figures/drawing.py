@@ -55,6 +55,7 @@ BAND = "line: mean of n trainings; band: min to max"
 
 # Rounds 0, 3, 7, 11, 15 and 19 of LeNet's ladder, in percent.
 TICKS = (100, 51.3, 21.1, 8.7, 3.6, 1.5)
+WIDTH = 5.4  # inches: a column of text, and on a phone still legible
 _DASHES = ((), (5, 1.5), (2, 1), (6, 1.5, 1.5, 1.5), (1, 1), (9, 2))
 _RC: Any = {
     "axes.axisbelow": True,
@@ -81,18 +82,20 @@ _PICTURE: Any = {"axes.grid": False, "axes.spines.right": True, "axes.spines.top
 def canvas(
     panels: int, sharey: bool = False, heights: Sequence[float] = ()
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Yield a white figure with `panels` axes side by side; close it after.
+    """Yield a white figure with axes one below the other; close it after.
 
-    With heights, in inches, the panels lie one below the other.
+    Side by side they would be too small on a phone. Heights are in inches.
     """
-    size = (6, 4.6) if panels == 1 else (4.2 * panels, 4.6)
-    form: Any = {"ncols": panels, "figsize": size}
-    if heights:
-        form = {"nrows": panels, "figsize": (6, sum(heights)), "height_ratios": heights}
+    heights = heights or (4,) if panels == 1 else heights or (3,) * panels
     _wake_pyplot()
     with plt.rc_context(_RC):
         figure, axes = plt.subplots(
-            **form, squeeze=False, sharey=sharey, layout="constrained"
+            panels,
+            figsize=(WIDTH, sum(heights)),
+            height_ratios=heights,
+            squeeze=False,
+            sharey=sharey,
+            layout="constrained",
         )
         try:
             yield figure, list(axes.flat)

@@ -27,7 +27,7 @@ class Position(NamedTuple):
     height: int
 
 
-def explore(fn: Callable[[Any], Any], **values: Iterable[Any]) -> Any:
+def explore(fn: Callable[[Any], Any], alt: str = "", **values: Iterable[Any]) -> Any:
     """Show `fn`'s figure for each of a few values, one at a time, on a slider.
 
     In a live notebook the slider calls `fn` when it moves. While the book is
@@ -36,8 +36,10 @@ def explore(fn: Callable[[Any], Any], **values: Iterable[Any]) -> Any:
 
     Args:
         fn: Takes a value and returns a matplotlib Figure, or (Figure, text),
-            text being a sentence that says what the figure shows: its
-            caption, and its description for who cannot see it.
+            text being a sentence that says what this figure shows: its
+            caption, under the picture.
+        alt: What is drawn, for who cannot see it: axes, lines, colours. The
+            position's label is added; without it, the text stands in.
         values: Exactly one name with its positions in order, such as
             density=[1.0, 0.512, 0.211]. Densities and sparsities are shown
             in percent.
@@ -52,8 +54,8 @@ def explore(fn: Callable[[Any], Any], **values: Iterable[Any]) -> Any:
     name, stops = _one_list(fn, values)
     widgets = None if os.environ.get("LTH_BOOK") == "1" else _widgets()
     if widgets is None:
-        return Slider(_title(name), _draw(fn, name, stops))
-    return _live_slider(widgets, fn, name, stops)
+        return Slider(_title(name), _draw(fn, alt, name, stops))
+    return _live_slider(widgets, fn, alt, name, stops)
 
 
 class Slider:
@@ -75,33 +77,32 @@ class Slider:
         The element itself carries its few words of script: no name enters
         the page. Its id hashes its content, so that a build repeats itself.
         """
-        stops = [
-            {"src": p.src, "alt": p.alt, "label": p.label, "caption": p.caption}
-            for p in self.positions
-        ]
+        stops = [{"src": p.src, "alt": p.alt, "label": p.label} for p in self.positions]
         # "<" is written as JSON's escape, so that no text can end the script.
         data = json.dumps(stops, ensure_ascii=False).replace("<", "\\u003c")
-        digest = hashlib.sha256((self.title + data).encode()).hexdigest()
+        captions = _captions(self.positions)
+        text = self.title + data + captions
+        digest = hashlib.sha256(text.encode()).hexdigest()
         first = self.positions[0]
         return _PAGE.format(
             id=f"lth-{digest[:12]}",
             title=escape(self.title),
             last=len(stops) - 1,
             label=escape(first.label),
-            picture=_picture(first),
+            picture=_picture(first) + captions,
             move=_MOVE,
             data=data,
             style=_STYLE,
         )
 
 
-# Runs as the input's handler: `this` is the slider, `b` and `f` are local.
+# Runs as the input's handler: `this` is the slider, the rest is local.
 # Without ">" in it, a search index that strips tags strips it whole.
 _MOVE = (
     "var b=this.closest('.lth-explore'),i=b.querySelector('img'),"
-    "f=JSON.parse(b.querySelector('script').textContent)[this.value];"
+    "v=this.value,f=JSON.parse(b.querySelector('script').textContent)[v];"
     "i.src=f.src;i.alt=f.alt;"
-    "b.querySelector('p').textContent=f.caption;"
+    "b.querySelectorAll('p').forEach(function(p,k){p.hidden=k!=v});"
     "b.querySelector('output').textContent=f.label;"
     "this.setAttribute('aria-valuetext',f.label)"
 )
@@ -112,8 +113,11 @@ _STYLE = (
     "height:2rem;margin:0;accent-color:#0072b2;cursor:pointer}"
     ".lth-explore img{display:block;max-width:100%;height:auto;"
     "margin:.25rem 0 0;padding:0!important}"
-    ".lth-explore p{margin:.5rem 0 0}"
-    ".lth-explore p:empty{display:none}"
+    # All captions lie in one place, as high as the longest: nothing below moves.
+    ".lth-captions{display:grid}"
+    ".lth-explore p{grid-area:1/1;margin:.5rem 0 0}"
+    ".lth-explore p[hidden]{display:block;visibility:hidden}"
+    ".lth-explore p:empty{margin:0}"
 )
 _PAGE = (
     '<div class="lth-explore">'
@@ -132,8 +136,13 @@ def _picture(position: Position) -> str:
     return (
         f'<div><img src="{position.src}" alt="{escape(position.alt)}"'
         f' width="{position.width}" height="{position.height}"></div>'
-        f"<p>{escape(position.caption)}</p>"
     )
+
+
+def _captions(positions: Sequence[Position]) -> str:
+    """Return the captions of all positions; the first one is shown."""
+    each = "</p><p hidden>".join(escape(position.caption) for position in positions)
+    return f'<div class="lth-captions"><p>{each}</p></div>'
 
 
 def _widgets() -> Any:
@@ -148,7 +157,7 @@ def _widgets() -> Any:
 
 
 def _live_slider(
-    widgets: Any, fn: Callable[[Any], Any], name: str, stops: list[Any]
+    widgets: Any, fn: Callable[[Any], Any], alt: str, name: str, stops: list[Any]
 ) -> Any:
     """A widget that draws a position when the reader goes there."""
     slider = widgets.SelectionSlider(
@@ -163,15 +172,18 @@ def _live_slider(
     def show(index: int) -> None:
         output.clear_output(wait=True)
         with output:
-            (position,) = _draw(fn, name, [stops[index]])
-            shell().display_pub.publish({"text/html": _picture(position)})
+            (position,) = _draw(fn, alt, name, [stops[index]])
+            shown = _picture(position) + _captions([position])
+            shell().display_pub.publish({"text/html": shown})
 
     slider.observe(lambda change: show(change["new"]), names="value")
     show(0)
     return widgets.VBox([slider, output])
 
 
-def _draw(fn: Callable[[Any], Any], name: str, stops: list[Any]) -> list[Position]:
+def _draw(
+    fn: Callable[[Any], Any], alt: str, name: str, stops: list[Any]
+) -> list[Position]:
     """Call `fn` for each value, then turn all figures into pictures at once."""
     shown = [_call(fn, name, value) for value in stops]
     figures = [figure for figure, _ in shown]
@@ -183,9 +195,10 @@ def _draw(fn: Callable[[Any], Any], name: str, stops: list[Any]) -> list[Positio
     positions = []
     for value, (_, text), drawn in zip(stops, shown, pictures(figures), strict=True):
         label = _label(name, value)
-        alt = text or f"{_title(name)}: {label}"
+        there = f"{_title(name)}: {label}"
+        seen = f"{alt} {there}" if alt else text or there
         positions.append(
-            Position(label, drawn.src, alt, joined(text), drawn.width, drawn.height)
+            Position(label, drawn.src, seen, joined(text), drawn.width, drawn.height)
         )
     return positions
 

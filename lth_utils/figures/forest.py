@@ -22,6 +22,7 @@ AXES = {
     "times": "times as fast",
     "rounds": "pruning rounds later",
     "share": "share",
+    "weights": "weights",
 }
 _ROW, _AXIS = 0.22, 0.9  # inches: a record, and what stands around a panel
 

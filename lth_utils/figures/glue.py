@@ -1,9 +1,11 @@
 """What a notebook says: sentences to its reader, values to the book's pages."""
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from IPython.core.getipython import get_ipython
+from IPython.display import Markdown
 
 from lth_utils.errors import LotteryError
 
@@ -29,6 +31,24 @@ def say(text: str) -> None:
     except UnicodeEncodeError:  # a terminal that has no such space
         wrapped = wrapped.replace("\N{NO-BREAK SPACE}", " ")
         print(wrapped.encode("ascii", "backslashreplace").decode())
+
+
+def key(answers: Mapping[str, tuple[str, str]]) -> Markdown:
+    """Return the key to a chapter's predictions, for a cell's last line.
+
+    Args:
+        answers: To each question what was found, and how sure that is: from what
+            run, of how many seeds.
+
+    >>> print(key({"Does it fall?": ("By 43 points.", "live, n = 3")}).data)
+    | Asked | Found | How sure |
+    |:--|:--|:--|
+    | Does it fall? | By 43 points. | live, n = 3 |
+    """
+    rows = [("Asked", "Found", "How sure")]
+    rows += [(asked, *found) for asked, found in answers.items()]
+    head, *rest = (f"| {joined(' | '.join(row))} |" for row in rows)
+    return Markdown("\n".join([head, "|:--|:--|:--|", *rest]))
 
 
 def joined(text: str) -> str:

@@ -52,7 +52,7 @@ def accuracy_by_density(
 
     Args:
         run: A tidy table.
-        recorded: A second one, drawn in a panel of its own beside the first.
+        recorded: A second one, drawn in a panel of its own below the first.
         arms: Which arms beside the dense one; else all that the tables hold.
         at: "early-stop" (the iteration of least validation loss) or "final".
         split: "train", "validation" or "test" ("train" or "test" if final).
@@ -203,9 +203,8 @@ def _by_density(
             _draw_lines(axis, stops, column, looks, key)
             n = drawing.trainings(stops, "density", column, "experiment", "arm")
             axis.set_title(f"{name_of(table)}, {n}")
-            axis.set_ylabel("")
+            axis.set_ylabel(label)
             drawn |= set(stops[key])
-        axes[0].set_ylabel(label)
         used = [look for word, look in looks.items() if word in drawn]
         drawing.legend(figure, used, title)
     return figure

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import nbformat
 import pytest
@@ -23,7 +24,9 @@ COLAB = "https://colab.research.google.com"
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_KEYS = {"tags", "mystnb", "nbgrader", "jupyter", "cellView"}
-# A cell that these pages fold is folded in Jupyter and in Colab, too.
+# A cell that these pages fold is folded in Jupyter and in Colab, too. So is what
+# stands under the heading of a solution, or of the key to the predictions.
+SECRET = r"### (Solution|The key)"
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 SET_UP = f"""\
 try:
@@ -33,7 +36,7 @@ except ModuleNotFoundError:
         git+{URL}
     import lth_utils as lth"""
 COLUMNS, LINES, MEDIAN = 72, 25, 10
-VISIBLE, VISIBLE_MEDIAN = 225, 9  # lines of code that a reader of a chapter sees
+VISIBLE, VISIBLE_MEDIAN = 200, 7  # lines of code that a reader of a chapter sees
 
 # What MyST would turn into something else and Colab would show as it stands.
 MYST = {
@@ -76,11 +79,24 @@ def faults(text: str, name: str) -> list[str]:
 
 
 def _metadata(notebook: NotebookNode) -> Iterator[str]:
-    if notebook.metadata != {"kernelspec": KERNEL}:
-        yield f"has other metadata than the kernel {KERNEL}"
+    closed = [cell.id for cell in notebook.cells if _is_secret(cell)]
+    expected: dict[str, Any] = {"kernelspec": KERNEL}
+    if closed:
+        expected["colab"] = {"collapsed_sections": closed}
+    if notebook.metadata != expected:
+        yield f"has other metadata than {expected}"
     for cell in notebook.cells:
-        if strange := set(cell.metadata) - CELL_KEYS:
+        # Jupyter folds a section by its heading's mark, Colab by its list of ids.
+        shut = {"jp-MarkdownHeadingCollapsed": True, "id": cell.id}
+        about = {key: cell.metadata[key] for key in shut if key in cell.metadata}
+        if about != (shut if cell.id in closed else {}):
+            yield f"{cell.id}: is a section folded in some places and not in others"
+        if strange := set(cell.metadata) - CELL_KEYS - set(shut):
             yield f"{cell.id}: has metadata {sorted(strange)}"
+
+
+def _is_secret(cell: NotebookNode) -> bool:
+    return cell.cell_type == "markdown" and bool(re.match(SECRET, cell.source))
 
 
 def _ids(notebook: NotebookNode) -> Iterator[str]:
@@ -130,8 +146,15 @@ def _figures(notebook: NotebookNode) -> Iterator[str]:
         if "mystnb" in cell.metadata:
             about = cell.metadata.mystnb
             figure = about.get("figure", {})
-            if not (about.get("image", {}).get("alt") and figure.get("caption")):
-                yield f"{cell.id}: has a figure without alt text or caption"
+            if not figure.get("caption"):
+                yield f"{cell.id}: has a figure without a caption"
+            # A slider and a diagram hold their own description.
+            own = re.search(r"^lth\.(explore|diagram)\(", cell.source, re.MULTILINE)
+            alt = about.get("image", {}).get("alt")
+            if bool(own) == bool(alt):
+                yield f"{cell.id}: needs one alt text, its own or a slider's"
+            if own and own[1] == "explore" and "alt=" not in cell.source:
+                yield f"{cell.id}: has a slider that does not say what is drawn"
             names.append(figure.get("name"))
     if len(set(names)) < len(names):
         yield "names two figures alike, or not at all"
@@ -170,22 +193,28 @@ def _headings(notebook: NotebookNode) -> Iterator[str]:
 
 
 def _solutions(notebook: NotebookNode) -> Iterator[str]:
-    """Solutions are folded code, each under its own heading."""
-    heading, folded = "", {}
+    """Solutions and the key are folded, each under its own heading."""
+    secret, folded = "", {}
     for cell in notebook.cells:
-        for line in cell.source.split("\n") if cell.cell_type == "markdown" else []:
-            heading = line if line.startswith("#") else heading
-            if line.startswith("### Solution"):
-                folded[line] = False
-        if "hide-cell" in cell.metadata.get("tags", []):
-            if heading not in folded:
-                yield f"{cell.id}: is folded, but under no heading of a solution"
-            folded[heading] = True
-        elif cell.cell_type == "code" and heading in folded:
-            yield f"{cell.id}: is a solution, and not tagged hide-cell"
+        if _is_secret(cell):
+            secret = cell.source
+            folded[secret] = False
+            if "\n" in secret:
+                yield f"{cell.id}: says more than its heading, which is not folded"
+        elif cell.cell_type == "markdown" and re.search(
+            r"^#", cell.source, re.MULTILINE
+        ):
+            secret = ""
+        if cell.cell_type == "code" and secret:
+            folded[secret] = True
+        tagged = "solution" in cell.metadata.get("tags", [])
+        if tagged != (cell.cell_type == "code" and bool(secret)):
+            yield f"{cell.id}: is a solution without its tag, or not a solution"
     for heading, has_code in folded.items():
         if not has_code:
             yield f"{heading}: has no code"
+    if "### The key" not in folded:
+        yield "has no key to its predictions"
 
 
 def _folds(notebook: NotebookNode) -> Iterator[str]:
@@ -194,12 +223,13 @@ def _folds(notebook: NotebookNode) -> Iterator[str]:
     for cell in _code(notebook):
         tags = set(cell.metadata.get("tags", []))
         about = {key: cell.metadata[key] for key in FOLDED if key in cell.metadata}
-        folded = bool(tags & {"hide-cell", "hide-input"})
+        folded = bool(tags & {"solution", "hide-input"})
         if about != (FOLDED if folded else {}):
             yield f"{cell.id}: is folded in some places and not in others"
         if cell.id in ("parameters", "set-up") and not folded:
             yield f"{cell.id}: is not folded"
-        if cell.source.startswith("answer = None") and "remove-output" not in tags:
+        asks = cell.source.startswith("answer = None") or "# your answer" in cell.source
+        if asks and "remove-output" not in tags:
             yield f"{cell.id}: shows a reader without a kernel that it has no answer"
         if not folded and "remove-cell" not in tags:
             seen.append(len(cell.source.split("\n")))
@@ -249,7 +279,7 @@ def notebook() -> NotebookNode:
     title = f"# 0. Made up\n\n[Open in Colab]({link}/{NAME}.ipynb)"
     parameters = {"tags": ["parameters", "hide-input"], **FOLDED}
     set_up = {"tags": ["hide-input"], **FOLDED}
-    hidden = {"tags": ["hide-cell"], **FOLDED}
+    hidden = {"tags": ["solution"], **FOLDED}
     about = {"caption": "A line.", "name": "fig-line"}
     figure = {"mystnb": {"image": {"alt": "It rises."}, "figure": about}}
     cells = [
@@ -258,10 +288,18 @@ def notebook() -> NotebookNode:
         v4.new_code_cell(SET_UP, id="set-up", metadata=set_up),
         v4.new_markdown_cell("## A figure\n\nwith $P_{m}`$ and `code`.", id="why"),
         v4.new_code_cell("draw()", id="line", metadata=figure),
-        v4.new_markdown_cell("## Exercises\n\n### Solution 0.1", id="solution"),
+        v4.new_markdown_cell("## Exercises\n\nOne of them.", id="exercises"),
+        v4.new_markdown_cell("### Solution 0.1", id="solution"),
         v4.new_code_cell("1 + 1", id="answer", metadata=hidden),
+        v4.new_markdown_cell("### The key", id="key"),
+        v4.new_code_cell("lth.key({})", id="found", metadata=hidden),
     ]
-    made = v4.new_notebook(cells=cells, metadata={"kernelspec": dict(KERNEL)})
+    for cell in cells:
+        if _is_secret(cell):
+            cell.metadata = {"jp-MarkdownHeadingCollapsed": True, "id": cell.id}
+    about = {"collapsed_sections": ["solution", "key"]}
+    metadata = {"kernelspec": dict(KERNEL), "colab": about}
+    made = v4.new_notebook(cells=cells, metadata=metadata)
     made.nbformat_minor = 5
     return made
 
@@ -297,7 +335,11 @@ def add_widgets(notebook: NotebookNode) -> None:
 
 OUTPUT = [v4.new_output("stream", text="hello")]
 BROKEN = {
-    "other metadata than the kernel": add_widgets,
+    "other metadata than": add_widgets,
+    "key: is a section folded in some places": change("key", metadata={}),
+    "why: is a section folded in some places": change("why", metadata={"id": "why"}),
+    "solution: says more": change("solution", source="### Solution 0.1\n\nIt is 2."),
+    "no key to its predictions": change("key", source="### The lock"),
     "line: has metadata ['scrolled']": change("line", metadata={"scrolled": True}),
     "X1: is no readable id": change("line", id="X1"),
     "3fa9c01d: is a random id": change("line", id="3fa9c01d"),
@@ -315,9 +357,18 @@ BROKEN = {
     "why: holds a comment": change("why", source="% not for the reader"),
     "why: holds an attribute": change("why", source="[text]{.small}"),
     "picture from elsewhere": change("why", source="![a](https://example.org/a.png)"),
-    "figure without alt text": change(
+    "needs one alt text": change(
         "line", metadata={"mystnb": {"figure": {"caption": "A.", "name": "fig-a"}}}
     ),
+    "line: needs one alt text": change("line", source="lth.explore(f, alt='A', n=[1])"),
+    "figure without a caption": lambda n: n.cells[4].metadata.mystnb.figure.update(
+        caption=""
+    ),
+    "does not say what is drawn": lambda n: change(
+        "line",
+        source="lth.explore(f, n=[1])",
+        metadata={"mystnb": {"figure": n.cells[4].metadata.mystnb.figure}},
+    )(n),
     "names two figures alike": lambda n: n.cells.append(
         v4.new_code_cell("draw()", id="again", metadata=n.cells[4].metadata)
     ),
@@ -327,21 +378,22 @@ BROKEN = {
     "not the set-up cell": change("set-up", source="import lth_utils as lth"),
     "exactly one title": change("why", source="# Another title"),
     "skips a level": change("why", source="### Too low"),
-    "answer: is folded, but under no heading": drop("solution"),
-    "answer: is a solution, and not tagged": change("answer", metadata={}),
+    "answer: is a solution without its tag, or not": drop("solution"),
+    "answer: is a solution without its tag": change("answer", metadata={}),
     "### Solution 0.1: has no code": drop("answer"),
     "answer: is folded in some places": change(
-        "answer", metadata={"tags": ["hide-cell"]}
+        "answer", metadata={"tags": ["solution"]}
     ),
     "line: is folded in some places": change("line", metadata=dict(FOLDED)),
     "set-up: is not folded": change("set-up", metadata={}),
     "line: shows a reader without a kernel": change("line", source="answer = None"),
-    "shows 226 lines of code": lambda n: [
-        n.cells.append(v4.new_code_cell("x\n" * 24, id=f"more-{k}")) for k in range(9)
+    "shows 201 lines of code": lambda n: [
+        n.cells.insert(4, v4.new_code_cell("x\n" * 24, id=f"more-{k}"))
+        for k in range(8)
     ],
-    "shows a median of 10.0 lines": lambda n: [
-        change("line", source="x\n" * 9)(n),
-        n.cells.append(v4.new_code_cell("x\n" * 9, id="more")),
+    "shows a median of 8.0 lines": lambda n: [
+        change("line", source="x\n" * 7)(n),
+        n.cells.insert(4, v4.new_code_cell("x\n" * 7, id="more")),
     ],
 }
 

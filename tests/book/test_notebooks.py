@@ -8,7 +8,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from book_fixtures import ROOT, chapters, copies, printed, progress, shown
+from book_fixtures import ROOT, captions, chapters, copies, printed, progress, shown
 
 PICTURES = ("image/png", "image/svg+xml")
 
@@ -48,6 +48,37 @@ def test_every_figure_has_alt_text_and_a_caption(chapter):
             assert about.get("figure", {}).get("caption"), cell.id
 
 
+def test_sliders_and_diagrams_have_captions_and_say_what_is_drawn(chapter):
+    for cell in chapter.cells:
+        for html in shown(chapter, "text/html", cell.id) if _is_code(cell) else []:
+            if 'class="lth-' in html:
+                caption = cell.metadata.get("mystnb", {}).get("figure", {})["caption"]
+                said = re.findall(r' (?:alt|aria-label)="([^"]*)"', html)
+                assert said, cell.id
+                assert min(map(len, said)) > 40, cell.id
+                assert not {unescape(text) for text in said} & {caption}, cell.id
+            if "lth-explore" in html:
+                assert not set(captions(html)) & set(map(unescape, said)), cell.id
+
+
+def test_no_more_than_three_sentences_are_printed_in_a_row(chapter):
+    """More than that is a table or a picture."""
+    row = 0
+    for cell in chapter.cells:
+        tags = set(cell.metadata.get("tags", []))
+        if tags & {"remove-cell", "remove-output", "solution"}:
+            continue
+        if _is_code(cell):
+            row += len(re.findall(r"[.!?](?=\s|$)", printed(chapter, cell.id)))
+        if not _is_code(cell) or any("data" in output for output in cell.outputs):
+            row = 0
+        assert row <= 3, cell.id
+
+
+def _is_code(cell) -> bool:
+    return cell.cell_type == "code"
+
+
 def test_its_slider_needs_no_kernel_and_no_network(chapter):
     sliders = [html for html in shown(chapter, "text/html") if "lth-explore" in html]
     assert sliders
@@ -72,6 +103,29 @@ def test_its_page_shows_what_it_printed(site, name, chapter):
     assert not [line for line in lines[False] if line not in text]
     assert lines[True]  # what a question says that has no answer yet
     assert not [line for line in lines[True] if "not yet" in line and line in text]
+
+
+def test_its_page_says_how_long_it_is(site, name, chapter):
+    page = (site / f"{name}.html").read_text("utf8")
+    (told,) = re.findall(r'<p class="lth-time">(.*?)</p>', page)
+    seconds = chapter.metadata[copies.KEY]["seconds"]
+    assert f"the cells ran in {copies.clock(seconds)} when" in told.replace("\n", " ")
+    count, minutes = (
+        int(number.replace(",", ""))
+        for number in re.match(r"([\d,]+) words, about (\d+) minutes", told).groups()
+    )
+    prose = [c.source for c in chapter.cells if c.cell_type == "markdown"]
+    assert 0.5 < count / len(" ".join(prose).split()) < 1.5
+    assert abs(minutes - count / copies.PACE) <= 2.5 or minutes == 5
+
+
+def test_solutions_and_the_key_are_folded_on_its_page(site, name, chapter):
+    page = (site / f"{name}.html").read_text("utf8")
+    titles = re.findall(r'<details class="lth-fold"[^>]*><summary>(.*?)<', page)
+    text = "\n".join(c.source for c in chapter.cells if c.cell_type == "markdown")
+    expected = re.findall(r"^### ((?:Solution|The key).*)$", text, re.MULTILINE)
+    assert [unescape(title) for title in titles] == expected
+    assert "The key" in expected
 
 
 def test_its_page_offers_the_clean_notebook(site, name):

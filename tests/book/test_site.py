@@ -247,6 +247,51 @@ def test_each_slider_moves_by_keyboard_and_by_mouse(reader, name):
         assert all(box.locator("img").evaluate("e => [e.complete, e.naturalWidth]"))
 
 
+# Where everything below the slider begins, and how wide it is.
+BELOW = """box => {
+  const place = box.getBoundingClientRect();
+  return [Math.round(place.bottom + scrollY), Math.round(place.width)];
+}"""
+
+
+@pytest.mark.parametrize("name", [*chapters(), "book/intro"])
+def test_no_stop_of_a_slider_moves_the_page(reader, name):
+    page = reader.open(name)
+    for size in (NARROW, WIDE):
+        page.set_viewport_size(size)
+        for box in page.locator(".lth-explore").all():
+            slider = box.get_by_role("slider")
+            stops = int(slider.get_attribute("max")) + 1
+            seen = set()
+            for stop in range(stops):
+                slider.fill(str(stop))
+                box.locator("img").evaluate("image => image.decode()")
+                seen.add(tuple(box.evaluate(BELOW)))
+                assert box.locator("p:visible").count() <= 1
+            assert len(seen) == 1, (name, size)
+
+
+def test_on_a_phone_no_picture_is_cut(reader):
+    reader.page.set_viewport_size(NARROW)
+    for name in (*chapters(), "book/intro", "book/replicated"):
+        page = reader.open(name)
+        pictures = page.locator("main figure img:visible, .lth-explore img").all()
+        assert pictures, name
+        for picture in pictures:
+            place = picture.bounding_box()
+            assert place["x"] >= 0, (name, picture.get_attribute("alt"))
+            assert place["x"] + place["width"] <= NARROW["width"], name
+            assert place["width"] > 200, name
+
+
+def test_on_a_desk_no_table_is_cut(reader):
+    for name in (*chapters(), "book/replicated", "book/speed", "book/execution-time"):
+        page = reader.open(name)
+        for table in page.locator("main table:visible").all():
+            cut = table.evaluate("t => t.scrollWidth - t.closest('div').clientWidth")
+            assert cut <= 1, (name, table.inner_text()[:80])
+
+
 # Buttons and search
 
 

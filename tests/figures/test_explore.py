@@ -90,15 +90,26 @@ def test_each_position_has_its_label_and_picture():
     assert [stop["label"] for stop in stops] == ["100 %", "51.2 %", "21.1 %"]
     assert len({stop["src"] for stop in stops}) == 3
     assert stops[2]["alt"] == "Weights remaining: 21.1 %"
-    assert {stop["caption"] for stop in stops} == {""}
+    assert not page(explore(line, density=DENSITIES)).texts.get("p")
+
+
+def test_what_is_drawn_is_said_apart_from_what_it_shows():
+    slider = explore(told, alt="A line rises.", density=DENSITIES)
+    alts = [stop["alt"] for stop in positions(slider)]
+    assert alts[0] == page(slider).attributes["img"][0]["alt"]
+    assert alts[2] == "A line rises. Weights remaining: 21.1 %"
+
+
+def test_all_captions_keep_their_place_and_one_is_seen():
+    shown = page(explore(told, density=DENSITIES))
+    assert shown.attributes["p"] == [{}, {"hidden": None}, {"hidden": None}]
+    assert "".join(shown.texts["p"]) == "".join(told(d)[1] for d in DENSITIES)
 
 
 def test_a_sentence_is_caption_and_alt_text_and_cannot_break_the_page():
     slider = explore(told, density=DENSITIES)
     shown = page(slider)
-    sentence = 'At "1.0" <b> & more.'
-    assert "".join(shown.texts["p"]) == sentence
-    assert shown.attributes["img"][0]["alt"] == sentence
+    assert shown.attributes["img"][0]["alt"] == 'At "1.0" <b> & more.'
     assert positions(slider)[1]["alt"] == 'At "0.512" <b> & more.'
     assert "b" not in shown.attributes
 
@@ -106,7 +117,8 @@ def test_a_sentence_is_caption_and_alt_text_and_cannot_break_the_page():
 def test_an_end_of_script_in_a_sentence_stays_text():
     slider = explore(lambda v: (line(v), "</script><b>"), value=[1, 2])
     assert len(page(slider).attributes["script"]) == 1
-    assert positions(slider)[1]["caption"] == "</script><b>"
+    assert positions(slider)[1]["alt"] == "</script><b>"
+    assert "b" not in page(slider).attributes
 
 
 @pytest.mark.parametrize(
