@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Judge each claim of the paper and of the book by the recorded"
         " runs. Nothing is trained.",
     )
-    claims.add_argument("--chapter", type=int, help="one chapter's, such as 4")
+    claims.add_argument("--chapter", help="one chapter's, such as 4 or 9b")
     claims.add_argument(
         "--csv", action="store_true", help="print a row for each claim and record"
     )

@@ -55,8 +55,8 @@ def numbers(row: pd.Series[Any]) -> tuple[str, str, str]:
     paper = "" if isnan(row["paper"]) else f"{row['paper']:g}"
     if not row["n"]:
         return "", "", paper
-    sign = "" if row["unit"] == "times" else "+"
-    mean, low, high = (f"{row[key]:{sign}.2f}" for key in ("mean", "low", "high"))
+    form = {"times": ".2f", "weights": "+,.0f"}.get(row["unit"], "+.2f")
+    mean, low, high = (f"{row[key]:{form}}" for key in ("mean", "low", "high"))
     span = f"at least {low}" if isinf(row["high"]) else f"{low} to {high}"
     ours = f"{mean} {row['unit']} (95 %: {span})"
     return ours, f"{row['agree']} of {row['n']}", paper

@@ -1,8 +1,14 @@
-"""The histogram of a ticket's first values: what the paper's figure 15 shows."""
+"""The shapes of a ticket: its first values, and where its connections are.
+
+The paper's figure 15 is about the histogram of the first values; figures 21 to 24
+are about how many connections each unit and each input keeps.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,3 +36,52 @@ def height(values: Tensor) -> float:
 def positive(values: Tensor) -> float:
     """Return the share of the values that lie above zero."""
     return (values > 0).double().mean().item()
+
+
+def incoming(mask: Tensor) -> Tensor:
+    """Return the share of its inputs that each unit of a layer still reads."""
+    return mask.double().mean(1)
+
+
+def outgoing(mask: Tensor) -> Tensor:
+    """Return the share of a layer's units that still read each of its inputs."""
+    return mask.double().mean(0)
+
+
+def spread(shares: Tensor) -> float:
+    """Return the standard deviation over the mean: 0 if all have alike."""
+    return (shares.std() / shares.mean()).item()
+
+
+def apart(shares: Tensor, few: Tensor) -> float:
+    """Return how far the few lie below the others: their means, in sigmas.
+
+    Args:
+        shares: Such as `outgoing` of the first layer.
+        few: Which of them are the few, a boolean for each.
+    """
+    one, two = shares[few], shares[~few]
+    noise = ((one.var() + two.var()) / 2).sqrt()
+    return ((two.mean() - one.mean()) / noise).item()
+
+
+def peaks(few: float, far: float) -> int:
+    """Return how many peaks two bell curves of one sigma show together.
+
+    Args:
+        few: The share of all values that the smaller one holds.
+        far: How far apart they are, in sigmas.
+    """
+    x = np.linspace(-3, 9, 1201)
+    small = few * np.exp(-((x - far) ** 2) / 2)
+    rises = np.diff((1 - few) * np.exp(-(x**2) / 2) + small) > 0
+    return int((rises[:-1] & ~rises[1:]).sum())
+
+
+def needed(few: float) -> float:
+    """Return how far apart two bell curves must be to show two peaks, in sigmas.
+
+    It is 2 if each holds one half. The smaller one stands on the larger one's
+    slope, and must be further off the smaller it is.
+    """
+    return float(next(far for far in np.arange(2, 6, 0.01) if peaks(few, far) > 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from math import exp, log, nan
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,7 +36,7 @@ class Verdict(NamedTuple):
         claim: Its name.
         record: Such as "lenet-mnist/paper"; "" if none is there yet.
         word: One of `WORDS`.
-        unit: "points", "times", "rounds" or "share", of all numbers below.
+        unit: A value of `UNITS`, such as "points", of all numbers below.
         paper: The paper's number; NaN if it gives none.
         mean: Ours; of times, the geometric mean.
         low: The t interval's lower end.
@@ -109,19 +110,24 @@ def measured(claim: Claim, record: str) -> Measured:
     """
     stops, take = _stops(record), MEASURES[claim.measure]
     each = []
-    for part in claim.parts or (None,):
-        mine = stops if part is None else stops[stops["experiment"] == part]
-        if not trained(mine, claim):
+    for part in claim.parts or ("",):
+        mine = replace(claim, one=_of(part, claim.one), other=_of(part, claim.other))
+        if not trained(stops, mine):
             raise LotteryError(
                 f"The record {record} has no pair of {claim.one} and {claim.other}"
                 f" at a round of claim {claim.id}: expected one of"
                 f" {', '.join(map(str, claim.rounds))}. Correct the claim's records."
             )
-        each.append(take(mine, claim))
+        each.append(take(stops, mine))
     import pandas as pd
 
     least = pd.concat([found.values for found in each], axis=1).min(axis=1)
     return Measured(least, any(found.short for found in each))
+
+
+def _of(part: str, arm: str) -> str:
+    """Return an arm's word with the part, unless it names one or there is none."""
+    return f"{part}:{arm}" if part and ":" not in arm else arm
 
 
 @cache
@@ -165,11 +171,11 @@ def _there(record: str) -> bool:
     return is_recorded(name, profile)
 
 
-def claims(chapter: int | None = None) -> pd.DataFrame:
+def claims(chapter: int | str | None = None) -> pd.DataFrame:
     """Judge the claims of the ledger by the recorded runs. Nothing is trained.
 
     Args:
-        chapter: One chapter's; None takes all.
+        chapter: One chapter's, such as 4 or "9b"; None takes all.
 
     Returns:
         A row for each claim and record, verdict first: the columns of `Verdict`,
@@ -180,12 +186,15 @@ def claims(chapter: int | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    asked = [c for c in ledger().values() if chapter in (None, c.chapter)]
+    every = ledger().values()
+    asked = [c for c in every if chapter is None or c.chapter == str(chapter)]
     if not asked:
-        chapters = sorted({claim.chapter for claim in ledger().values()})
+        there = sorted(
+            {c.chapter for c in every}, key=lambda c: (len(c.rstrip("b")), c)
+        )
         raise LotteryError(
-            f"No claim is of chapter {chapter!r}: expected one of"
-            f" {', '.join(map(str, chapters)) or 'those in results/claims.toml'}."
+            f"No claim is of chapter {chapter}: expected one of"
+            f" {', '.join(there) or 'those in results/claims.toml'}."
         )
     rows = []
     for claim in asked:

@@ -33,6 +33,16 @@ UNITS = {
     "one peak": "share",
     "more start above zero": "share",
     "more start below zero": "share",
+    "incoming more even": "share",
+    "incoming more even than by chance": "share",
+    "two peaks, black pixels": "share",
+    "two peaks, faint pixels": "share",
+    "black pixels read less": "share",
+    "better at equal size": "points",
+    "size in the paper's range": "weights",
+    "same size": "weights",
+    "better at the fewest weights": "points",
+    "wide beats narrow": "points",
 }
 _WORDING = ("chapter", "source", "says", "registered", "records")  # no part of the rule
 
@@ -43,7 +53,7 @@ class Claim:
 
     Attributes:
         id: Its name, such as "L1".
-        chapter: Where the book judges it.
+        chapter: Where the book judges it, such as "4" or "9b".
         source: The paper's section or figure, or "this book".
         says: The claim, in our words.
         measure: What is measured, a word of `UNITS`: it makes one number a seed,
@@ -51,7 +61,8 @@ class Claim:
         one: The arm that is claimed to be better, sooner or no worse; of a study,
             with the part that it is of, as in "dropout:dense".
         other: The arm that it is held against, within each seed.
-        rounds: The pruning rounds; the mean of those that a record has.
+        rounds: The pruning rounds; the mean of those that a record has, or those among
+            which the measure looks.
         paper: The paper's number, in the measure's unit; 0 if it has none.
         tolerance: What each seed is granted, in the measure's unit: points, or
             times.
@@ -59,12 +70,13 @@ class Claim:
         seeds: How many a verdict needs.
         registered: The day on which the rule was written.
         records: What it is judged on, such as "lenet-mnist/paper".
-        parts: A study's parts: all must agree, so the one that agrees least counts.
+        parts: A study's parts: all must agree, so the one that agrees least counts. An
+            arm that names a part of its own is held against each of them.
         layers: The same of a network's layers.
     """
 
     id: str
-    chapter: int
+    chapter: str
     source: str
     says: str
     measure: str

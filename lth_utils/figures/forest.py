@@ -79,6 +79,8 @@ def _panel(axis: Axes, rows: pd.DataFrame, unit: str) -> None:
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter(ScalarFormatter())
         axis.xaxis.set_minor_formatter(NullFormatter())
+    if unit == "weights":  # five digits and a sign: room for few
+        axis.locator_params(axis="x", nbins=5)
     axis.set_yticks(list(names), list(names.values()))
     axis.set(ylim=(place - 0.4, -0.8), xlabel=AXES[unit])
     axis.grid(axis="y", visible=False)

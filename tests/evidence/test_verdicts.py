@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from datetime import date
-from math import exp, inf, log
+from math import exp, inf, log, nan
 
 import pandas as pd
 import pytest
 
 import lth_utils as lth
+from lth_utils import cli
 from lth_utils.evidence import measures, verdicts
 from lth_utils.evidence.measures import MEASURES
+from lth_utils.evidence.saying import numbers
 from lth_utils.evidence.verdicts import WORDS, judge
 from lth_utils.experiments import ledger as ledgers
 from lth_utils.experiments import records
@@ -17,7 +19,7 @@ from lth_utils.experiments.ledger import UNITS, Claim, ledger
 
 BETTER = Claim(
     id="T1",
-    chapter=4,
+    chapter="4",
     source="a figure",
     says="One is better than the other.",
     measure="better",
@@ -206,7 +208,7 @@ def test_a_rule_that_changes_after_the_run_shows_up():
         replace(claim, seeds=3),
     ):
         assert judge(other, "lenet-mnist/paper").changed
-    for same in (replace(claim, says="Otherwise."), replace(claim, chapter=5)):
+    for same in (replace(claim, says="Otherwise."), replace(claim, chapter="5")):
         assert not judge(same, "lenet-mnist/paper").changed
 
 
@@ -216,9 +218,30 @@ def test_convolutions_are_registered_and_wait():
 
 
 def test_a_chapter_without_claims_is_one_sentence():
-    assert set(lth.claims(chapter=10)["chapter"]) == {10}
-    with pytest.raises(lth.LotteryError, match=r"of chapter 1: expected one of 4, 5,"):
+    there = "4, 5, 6, 7, 8, 9, 9b, 10, 11"
+    with pytest.raises(
+        lth.LotteryError, match=rf"of chapter 1: expected one of {there}\."
+    ):
         lth.claims(chapter=1)
+
+
+def test_a_chapter_is_a_number_or_a_word(capsys):
+    assert set(lth.claims(chapter=10)["chapter"]) == {"10"}
+    assert lth.claims(10).equals(lth.claims("10"))
+    page = lth.claims("9b")
+    assert set(page["chapter"]) == {"9b"}
+    assert not set(page["claim"]) & set(lth.claims(9)["claim"])
+    assert cli.main(["claims", "--chapter", "9b"]) == 0
+    told = capsys.readouterr().out
+    for id in page["claim"]:
+        assert f"\n{id} (chapter 9b): " in told
+
+
+def test_weights_are_told_without_decimals():
+    row = {"n": 5, "agree": 0, "unit": "weights", "paper": nan}
+    row |= {"mean": -3128.4, "low": -4584.42, "high": inf}
+    told = "-3,128 weights (95 %: at least -4,584)"
+    assert numbers(row) == (told, "0 of 5", "")
 
 
 @pytest.mark.parametrize(
