@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-_NUMBER = re.compile(r"<td>(?![-+\N{MINUS SIGN}]?[\d.,]+( ?%)?</td>|NaN)")
+_NUMBER = re.compile(r"[-+\N{MINUS SIGN}]?[\d.,]+(\s?%)?|NaN|")
 
 
 class folded(nodes.General, nodes.Element):  # named as docutils does
@@ -50,7 +50,7 @@ class Chapter(SphinxTransform):
                 section.replace_self(fold)
         for raw in self.document.findall(nodes.raw):
             if 'class="dataframe"' in raw.astext():
-                raw[:] = [nodes.Text(_NUMBER.sub('<td class="text">', raw.astext()))]
+                raw[:] = [nodes.Text(_aligned(raw.astext()))]
         words = executed.words(root, name)
         runs = executed.clock(executed.stamp(root, name)["seconds"])
         told = (
@@ -59,6 +59,27 @@ class Chapter(SphinxTransform):
         )
         first = next(self.document.findall(nodes.section))
         first.insert(1, nodes.paragraph("", told, classes=["lth-time"]))
+
+
+def _aligned(table: str) -> str:
+    """Mark the columns of a table that pandas wrote which hold words."""
+    rows = [re.findall(r"<(t[hd])>(.*?)</t", row) for row in table.split("<tr")]
+    cells = [[text for kind, text in row if kind == "td"] for row in rows]
+    body = [row for row in cells if row]
+    words = [
+        not all(map(_NUMBER.fullmatch, column)) for column in zip(*body, strict=False)
+    ]
+
+    def marked(row: re.Match[str]) -> str:
+        """Mark a row's last cells, as many as it has columns of data."""
+        parts = re.split(r"(?=<t[hd]>)", row[0])
+        first = len(parts) - len(words)
+        for place, wordy in enumerate(words, start=first):
+            if wordy and place > 0:
+                parts[place] = parts[place].replace(">", ' class="text">', 1)
+        return "".join(parts)
+
+    return re.sub(r"<tr.*?</tr>", marked, table, flags=re.DOTALL)
 
 
 def setup(app: Sphinx) -> None:

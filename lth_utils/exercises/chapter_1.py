@@ -1,5 +1,6 @@
 """Exercises of chapter 1: What is pruning?"""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,101 @@ from lth_utils.exercises.checks import (
     named,
     near,
     number,
+    returned,
     same_mask,
 )
 
+_SIZES = {"fc1.weight": 235_200, "fc2.weight": 30_000, "output.weight": 1_000}
+
+
+def _numbers(answer: Any) -> list[float]:
+    """Read several numbers: a sequence, an array, a tensor, a column."""
+    values = answer.tolist() if hasattr(answer, "tolist") else answer
+    values = values.values() if isinstance(values, Mapping) else values
+    return [number(value) for value in values]
+
 
 @exercise(
-    "1.1",
+    "1.A",
     expects="a tensor of two rows and three columns",
     right="Magnitude asks how far a weight is from zero, on either side.",
 )
 def _(answer: Any) -> None:
-    found = array(answer, (2, 3))
+    mask = np.asarray(answer) if isinstance(answer, list | tuple) else answer
+    found = array(mask, (2, 3))
     signed = np.array_equal(found != 0, [[True, False, True], [False, True, False]])
     demand(not signed, "You kept the largest numbers: compare them without signs.")
+    gone = np.array_equal(found != 0, [[False, True, True], [False, False, True]])
+    demand(not gone, "1 is for the weights that stay, and yours marks those that go.")
     hint = "Half of six stay: the three that are farthest from zero."
-    same_mask(answer, [[1, 0, 0], [1, 1, 0]], hint)
+    same_mask(mask, [[1, 0, 0], [1, 1, 0]], hint)
+
+
+@exercise(
+    "1.B",
+    expects="a density for each layer",
+    right="With one threshold for all, the small layers keep most of their weights.",
+)
+def _(answer: Any) -> None:
+    if isinstance(answer, list | tuple):
+        answer = dict(zip(_SIZES, answer, strict=True))
+    elif hasattr(answer, "to_dict"):
+        answer = answer.to_dict()
+    found = named(answer, _SIZES, "densities by layer")
+    densities = {name: number(value) for name, value in found.items()}
+    most = max(densities.values())
+    demand(most <= 1, f"{most:g} is no density: give fractions, not percent.")
+    alike = most - min(densities.values()) < 0.01
+    demand(not alike, "Every layer keeps the same: did each have its own threshold?")
+    kept = sum(size * densities[name] for name, size in _SIZES.items())
+    share = round(kept / sum(_SIZES.values()), 3)
+    demand(abs(share - 0.8) > 0.01, "Four fifths remain: which side of it stays?")
+    near(share, 0.2, "That is what remains of all weights; a fifth should.", 0.001)
+
+
+def _measured(validation: Mapping[float, tuple[float, ...]], test: list[float]) -> Any:
+    """Make up a table as the chapter measures it."""
+    import pandas as pd
+
+    rows = [
+        ("made up", density, seed, value, level)
+        for (density, values), level in zip(validation.items(), test, strict=True)
+        for seed, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows, columns=["how", "density", "seed", "validation", "test"])
+
+
+@exercise(
+    "1.C",
+    expects="a function of a table that returns a density",
+    right="It is chosen by validation accuracy alone; now the test accuracy may speak.",
+)
+def _(answer: Any) -> None:
+    found = {1.0: (97.0, 98.0), 0.5: (97.2, 97.6), 0.2: (97.4, 96.0), 0.1: (94.0, 95.0)}
+    table = _measured(found, [95.0, 93.0, 93.5, 94.5])
+    chosen = number(returned(answer, table.copy()))
+    demand(chosen <= 1, f"{chosen:g} is no density: return a fraction, not percent.")
+    demand(chosen != 0.1, "On a made-up table it chose what only the test likes.")
+    demand(chosen != 1, "On a made-up table it pruned nothing: a point may be lost.")
+    hint = "Average over the seeds first, and then look for the lowest that passes."
+    near(chosen, 0.2, hint)
+    # At another level, and in another order: neither may matter.
+    other = {0.1: (97.4,), 0.2: (97.7,), 1.0: (98.6,), 0.5: (98.2,)}
+    again = number(returned(answer, _measured(other, [90.0, 90.0, 90.0, 90.0])))
+    near(again, 0.2, "A point below the dense networks of the same table.")
+
+
+@exercise(
+    "1.1",
+    expects="a number for each seed",
+    right="The larger weights are the better choice, also for those who may train.",
+)
+def _(answer: Any) -> None:
+    gaps = _numbers(answer)
+    demand(len(gaps) > 1, "There is a gap for each seed: give all of them.")
+    demand(min(gaps) > 0, "Take magnitude minus lot, seed by seed.")
+    demand(max(gaps) > 0.2, "Give points, not fractions: 0.02 are 2 points.")
+    demand(max(gaps) < 20, "So much only before retraining: train those of the lot.")
 
 
 @exercise(
@@ -44,18 +125,15 @@ def _(answer: Any) -> None:
 
 @exercise(
     "1.3",
-    expects="what layer_density() returns",
-    right="With one threshold for all, the small layers keep most of their weights.",
+    expects="a pair of numbers, in percent: (layer-wise, global)",
+    right="It costs the first layer a little, and spares the output layer a lot.",
 )
 def _(answer: Any) -> None:
-    sizes = {"fc1.weight": 235_200, "fc2.weight": 30_000, "output.weight": 1_000}
-    found = named(answer, sizes, "densities by layer")
-    densities = {name: number(value) for name, value in found.items()}
-    kept = sum(sizes[name] * density for name, density in densities.items())
-    hint = "Of all weights together a fifth remains: prune a fraction of 0.8."
-    near(round(kept / sum(sizes.values()), 4), 0.2, hint)
-    alike = max(densities.values()) - min(densities.values()) < 0.01
-    demand(not alike, 'Every layer keeps the same: say scope="global".')
+    layers, one = _numbers(answer)
+    demand(max(layers, one) > 1, "Give percent: 0.5 are 50 %.")
+    demand(abs(layers - one) > 1, 'The two are alike: did you say scope="global"?')
+    demand(layers < 93, "So good only after retraining: prune and test at once.")
+    demand(one > layers, "Layer-wise first, then global. Does a tenth remain in both?")
 
 
 @exercise(
@@ -66,6 +144,6 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     percent = number(answer)
     demand(1 < percent <= 100, f"{percent:g} is no accuracy in percent.")
-    hint = "As good as before? Then the smallest went: turn the scores' signs."
+    hint = "As good as before? Then the smallest went, not the largest."
     demand(percent < 90, hint)
     demand(percent > 25, "Only a tenth should go, and nine tenths stay.")

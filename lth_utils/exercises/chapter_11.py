@@ -1,9 +1,13 @@
 """Exercises of chapter 11: More weights, more tickets."""
 
-from typing import Any
+from __future__ import annotations
+
+from math import log
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lth_utils.evidence.measures import HELD, fewest, size
 from lth_utils.exercises.checks import (
     called,
     demand,
@@ -15,6 +19,69 @@ from lth_utils.exercises.checks import (
 )
 from lth_utils.experiments.records import recorded
 from lth_utils.experiments.tables import early_stop
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEEN = 0.18  # of the barren networks learn when an unlucky pair is put in
+CLOSE = 0.0051  # points: an answer may be rounded
+FALLEN = ("25-8", "50-17", "100-33")  # the widths whose recorded lines fall
+
+
+def _several(answer: Any, n: int, what: str) -> list[float]:
+    """Read n numbers: a list, a tuple, an array, a tensor, a Series, or a dict."""
+    demand(answer is not None and answer is not ..., f"Expected {what}.")
+    held = answer.values() if isinstance(answer, dict) else answer
+    held = held.tolist() if hasattr(held, "tolist") else held
+    one = isinstance(held, int | float)
+    demand(not one, f"That is one number. Expected {what}.")
+    found = [number(each) for each in held]
+    demand(len(found) == n, f"Expected {what}, and got {len(found)} of them.")
+    return found
+
+
+def _widths() -> pd.DataFrame:
+    """Return the recorded widths at early stop, with the number of weights."""
+    stops = early_stop(recorded("lenet-width", "laptop"))
+    weights = (stops["density"] * stops["experiment"].map(size)).round()
+    return stops.assign(weights=weights)
+
+
+@exercise(
+    "11.A",
+    expects="a share, from 0 to 1",
+    right="Any new pair helps a few networks. The luck of the pair does the rest.",
+)
+def _(answer: Any) -> None:
+    share = number(answer)
+    demand(0 <= share <= 1, "A share lies between 0 and 1.")
+    untouched = "That many learn if nothing is exchanged: the control must do it, too."
+    demand(share > 0.07, untouched)
+    demand(share < 0.85, "So many learn with lucky pairs: the control leaves out luck.")
+    mixed = "Are some of your pairs lucky? Take pairs that are known not to be."
+    near(share, SEEN, mixed, within=0.09)
+
+
+@exercise(
+    "11.B",
+    expects="two whole numbers, by validation and by test accuracy",
+    right="A count that is 0 by construction says nothing of the tickets.",
+)
+def _(answer: Any) -> None:
+    first, second = _several(answer, 2, "two counts")
+    below = 0
+    stops = _widths()
+    for width in FALLEN:
+        rows = stops[(stops["experiment"] == width) & (stops["arm"] == "dense")]
+        dense = rows.set_index("seed")["test"]
+        lead = 100 * (fewest(stops, f"{width}:ticket")["test"] - dense)
+        below += int((lead.round(6) < -HELD).sum())
+    swapped = (first, second) == (0, below)
+    demand(not swapped, "The count by validation comes first.")
+    chosen = 'The same choice twice? Give by="test" for the second.'
+    demand(second != first, chosen)
+    near(second, 0, "All of these held on the test images, or were not chosen.")
+    near(first, below, "Count the test leads below -0.3 points, of 3 widths x 5 seeds.")
 
 
 @exercise(
@@ -62,19 +129,30 @@ def _(answer: Any) -> None:
 
 @exercise(
     "11.4",
-    expects="a number, in points of accuracy",
-    right="The same number of weights, and only one side was chosen from many.",
+    expects="five numbers, one a seed, in points of accuracy",
+    right="At equal numbers of weights the widths are not equally good.",
 )
 def _(answer: Any) -> None:
-    value = number(answer)
-    stops = early_stop(recorded("lenet-width"))
-    wide = stops[stops["experiment"] == "600-200"]
-    # Dense networks: 784 * 600 + 600 * 200 + 10 * 200, and 40,220 weights.
-    small = wide[(wide["density"] * 592_400).round() <= 40_220]
-    first = small[small["round"] == small["round"].min()]
-    narrow = stops[(stops["experiment"] == "50-17") & (stops["arm"] == "dense")]
-    expected = 100 * (first["test"].mean() - narrow["test"].mean())
-    fraction = abs(100 * value - expected) <= 0.005 < abs(value - expected)
-    demand(not fraction, "That is a fraction, and 0.01 is one point.")
-    hint = "Take 600-200 at the first round with at most 40,220 weights."
-    near(value, expected, hint, within=0.005)
+    found = np.array(_several(answer, 5, "five numbers, one for each seed"))
+    stops = _widths()
+
+    def read(width: str) -> np.ndarray:
+        rows = stops[stops["experiment"] == width].sort_values("weights")
+        return np.array(
+            [
+                100 * np.interp(log(12_000), np.log(each["weights"]), each["test"])
+                for _, each in rows.groupby("seed")
+            ]
+        )
+
+    expected = read("300-100") - read("50-17")
+    close = np.abs(found - expected) <= CLOSE
+    demand(not (np.abs(found + expected) <= CLOSE).all(), "300-100 comes first.")
+    small = (np.abs(100 * found - expected) <= CLOSE).all() and not close.all()
+    demand(not small, "These are fractions, and 0.01 is one point.")
+    other = "Sorted otherwise? The numbers are right, and the seeds run from 0 to 4."
+    same = np.abs(np.sort(found) - np.sort(expected)) <= CLOSE
+    demand(close.all() or not same.all(), other)
+    for seed, each in enumerate(found):
+        hint = f"Seed {seed}: sort by weights, and interpolate over their logarithm."
+        near(float(each), float(expected[seed]), hint, within=CLOSE)

@@ -1,12 +1,16 @@
 """Exercises of chapter 3: The hypothesis, and the algorithm."""
 
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lth_utils.exercises.checks import (
     array,
+    called,
     demand,
     exercise,
     named,
@@ -14,33 +18,158 @@ from lth_utils.exercises.checks import (
     number,
     returned,
     same_masks,
-    whole,
 )
 from lth_utils.masking import apply_masks, masked
 from lth_utils.masks import State
 from lth_utils.pruning import prune
 
 
+class _Raced(NamedTuple):
+    """What the hypothesis says of a network: its three quantities."""
+
+    accuracy: float
+    iteration: int
+    weights: int
+
+
+_DENSE = _Raced(0.95, 900, 1000)
+_RACES = {
+    _Raced(0.96, 500, 100): "A ticket that is better in all three does not win.",
+    _Raced(0.95, 900, 100): "A ticket that is as good, and as early, does not win.",
+    _Raced(0.95, 900, 240): "A ticket of less than a quarter does not win.",
+    _Raced(0.94, 500, 100): "A ticket that is less accurate wins.",
+    _Raced(0.96, 950, 100): "A ticket that needs more iterations wins.",
+    _Raced(0.96, 500, 300): "A ticket of more than a quarter of the weights wins.",
+}
+
+
 @exercise(
-    "3.1",
-    expects="a whole number",
-    right="About 7 % of all weights, but 28 % of the output layer's.",
+    "3.A",
+    expects="a function of (dense, ticket)",
+    right="All three at once, and for two of them equality is enough.",
 )
 def _(answer: Any) -> None:
-    counts = {235_200: 0.2, 30_000: 0.2, 1_000: 0.1}
-    left = sum(_after_rounds(count, rate, 12) for count, rate in counts.items())
-    value = whole(answer)
-    alike = abs(value - 266_200 * 0.8**12) < 5
-    demand(not alike, "The output layer loses only 10 % a round.")
-    demand(value <= 266_200, "Biases are not counted, and the dead do not return.")
-    hint = "Count each layer alone: n becomes n - round(rate * n), twelve times."
-    near(value, left, hint, within=3)
+    for ticket, fault in _RACES.items():
+        found = returned(answer, _DENSE, ticket)
+        single = getattr(found, "shape", ()) == () and found in (True, False)
+        demand(single, "Expected True or False for each ticket.")
+        demand(bool(found) == fault.endswith("does not win."), fault)
 
 
-def _after_rounds(count: int, rate: float, rounds: int) -> int:
-    for _ in range(rounds):
-        count -= round(rate * count)
-    return count
+@exercise(
+    "3.B",
+    expects="a function of (net, init, masks)",
+    right="What training has learned is gone. All that is left of it is the mask.",
+)
+def _(answer: Any) -> None:
+    net, masks = _toy()
+    init = {name: values.sin() + 0.1 for name, values in _copies(net).items()}
+    old, first = _copies(net), {name: values.clone() for name, values in init.items()}
+    alive = {name: mask.clone() for name, mask in masks.items()}
+    called(answer, net, init, masks)
+    now = {name: values.detach() for name, values in net.named_parameters()}
+    demand(not _same(now, old), "The network is as it was: nothing was rewound.")
+    shared = any(now[name].data_ptr() == init[name].data_ptr() for name in now)
+    demand(not shared, "A parameter *is* the tensor in `init` now: copy its numbers.")
+    alone = _same(init, first) and _same(masks, alive)
+    demand(alone, "`init` or `masks` has changed: read them, and write to the network.")
+    for name, values in now.items():
+        mask = alive.get(name, torch.ones_like(values))
+        demand(not values[mask == 0].any(), f"A pruned weight of {name} is not 0.")
+        back = torch.equal(values * mask, first[name] * mask)
+        demand(back, f"{name} is not at its first values.")
+    learns = all(values.requires_grad for values in net.parameters())
+    demand(learns, "The network cannot be trained any more: a gradient is missing.")
+
+
+@exercise(
+    "3.C",
+    expects="two rows of four numbers",
+    right="XOR has several solutions, and a network may start near any of them.",
+)
+def _(answer: Any) -> None:
+    rows = answer.tolist() if hasattr(answer, "tolist") else answer
+    units = np.array([[float(value) for value in row] for row in rows])
+    demand(units.shape == (2, 4), f"Expected two rows of four, and got {units.shape}.")
+    points = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    hidden = np.maximum(points @ units[:, :2].T + units[:, 2], 0)
+    says = hidden @ units[:, 3]
+    listed = ", ".join(f"{value:.3g}" for value in says + 0.0)
+    solved = np.allclose(says, [0, 1, 1, 0], atol=1e-4)
+    demand(solved, f"At (0, 0), (0, 1), (1, 0) and (1, 1) this pair says {listed}.")
+    # A unit whose inputs grow while its outgoing weight shrinks is the same unit.
+    same = sorted((units[:, :3] * abs(units[:, 3:])).tolist())
+    known = np.allclose(same, [[1, 1, 0], [2, 2, -2]], atol=1e-3)
+    demand(not known, "That is the pair of the text: find another.")
+
+
+_RATES = {"fc1.weight": 0.2, "fc2.weight": 0.2, "output.weight": 0.1}
+
+
+@exercise(
+    "3.1",
+    expects="a function of (net, x, y, batches, rounds)",
+    right="One thing has changed and nothing else: that makes it a control.",
+)
+def _(answer: Any) -> None:
+    net, x, y = _small_lenet()
+    init = _copies(net)
+    begun: dict[int, State] = {}
+
+    def batches(round: int) -> Iterator[Tensor]:
+        begun.setdefault(round, _copies(net))  # when a first batch is asked for
+        yield from torch.arange(len(y)).split(10)
+
+    rounds = returned(answer, net, x, y, batches, 3)
+    seen = called(_handed_out, rounds, net)
+    hint = "With rounds=3 there are 4 networks, the dense one first; yours hands out"
+    demand(len(seen) == 4, f"{hint} {len(seen)}.")
+    masks, ends = zip(*seen, strict=True)
+    _ladder(masks)
+    for turn, (mask, end) in enumerate(seen):
+        demand(turn in begun, f"Nobody asked for the batches of round {turn}.")
+        start = {name: init[name] * mask.get(name, 1) for name in init}
+        rewound = f"Round {turn} does not begin at the first values under its masks."
+        demand(_same(begun[turn], start), rewound)
+        early = f"Round {turn} hands out its masks before the network is trained."
+        demand(not _same(end, start), early)
+        dead = any(end[name][mask[name] == 0].any() for name in mask)
+        demand(not dead, f"In round {turn} training brought pruned weights back.")
+    for before, after, end in zip(masks, masks[1:], ends, strict=False):
+        _by_lot(before["fc1.weight"], after["fc1.weight"], end["fc1.weight"])
+
+
+def _handed_out(rounds: Any, net: nn.Module) -> list[tuple[State, State]]:
+    """Return each round's masks, and the network at that moment."""
+    return [({n: (m != 0) * 1.0 for n, m in ms.items()}, _copies(net)) for ms in rounds]
+
+
+def _ladder(rounds: Iterable[State]) -> None:
+    """Demand the weights that the rates leave, layer by layer; none comes back."""
+    alive = {"fc1.weight": 600, "fc2.weight": 300, "output.weight": 30}
+    last: State = {}
+    for turn, masks in enumerate(rounds):
+        named(masks, _RATES, "masks by name")
+        for name, mask in masks.items():
+            kept, count = int(mask.sum()), alive[name]
+            hint = f"In round {turn} {name} should keep {count} weights"
+            demand(kept == count, f"{hint}, and keeps {kept}.")
+            back = (mask > last.get(name, mask)).any()
+            demand(not back, f"In round {turn} a weight of {name} is alive again.")
+            alive[name] -= round(_RATES[name] * count)
+        last = masks
+
+
+def _by_lot(before: Tensor, after: Tensor, weight: Tensor) -> None:
+    """Demand that sizes and places have no say in what goes."""
+    living = before.flatten() != 0
+    gone = after.flatten()[living] == 0
+    count = int(gone.sum())
+    smallest = weight.abs().flatten()[living].argsort()[:count]
+    share = gone[smallest].double().mean().item()  # a fifth, by chance
+    demand(0.05 < share < 0.5, "Size decides what goes, as before: draw lots.")
+    place = gone.nonzero().double().mean().item() / len(gone)  # a half, by chance
+    demand(0.35 < place < 0.65, "Their places decide what goes: draw lots.")
 
 
 @exercise(
@@ -128,3 +257,24 @@ def _kept_and_end(answer: Any, batches: int, k: int) -> tuple[State, State]:
     names = [name for name, _ in net.named_parameters()]
     named(kept, names, "copies of the parameters by name")
     return dict(kept), {name: p.detach() for name, p in net.named_parameters()}
+
+
+def _small_lenet() -> tuple[nn.Module, Tensor, Tensor]:
+    """Return a network with LeNet's names of layers, and data to train it on."""
+    layers = OrderedDict(fc1=nn.Linear(20, 30), relu1=nn.ReLU())
+    layers |= OrderedDict(fc2=nn.Linear(30, 10), relu2=nn.ReLU())
+    layers |= OrderedDict(output=nn.Linear(10, 3))
+    net, generator = nn.Sequential(layers), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    x = torch.randn(40, 20, generator=generator)
+    return net, x, torch.arange(40) % 3
+
+
+def _copies(net: nn.Module) -> State:
+    return {name: p.detach().clone() for name, p in net.named_parameters()}
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)

@@ -1,95 +1,115 @@
-"""Exercises of chapter 9: Structure matters."""
+"""Exercises of chapter 9: Connections."""
 
 from typing import Any
 
 import numpy as np
 import torch
 
-from lth_utils.exercises.checks import (
-    array,
-    demand,
-    exercise,
-    near,
-    number,
-    returned,
-)
+from lth_utils.exercises.checks import array, demand, exercise, number, returned
+
+
+def _two_masks(answer: Any, *given: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Call a function that draws a mask twice; each call gets its own copies."""
+    shape = tuple(given[0].shape)
+    first, second = (
+        array(returned(answer, *(each.clone() for each in given)), shape) != 0
+        for _ in range(2)
+    )
+    demand((first != array(given[0])).any(), "This is the mask that was given.")
+    demand((first != second).any(), "Two calls give the same mask: draw at random.")
+    return first, second
 
 
 @exercise(
-    "9.1",
-    expects="a number",
-    right="Fewer than one unit in three has a pair of neighbours by chance.",
-)
-def _(answer: Any) -> None:
-    hint = "Of 39 neighbouring pairs, each is kept with the same probability."
-    near(number(answer), 0.3, hint, within=0.0005)
-
-
-@exercise(
-    "9.2",
-    expects="a function of (weight, bias, constant, value)",
-    right="All these connections were one bias, and the layer already has one.",
-)
-def _(answer: Any) -> None:
-    weight = torch.arange(12.0).view(3, 4).cos()
-    bias, constant = torch.tensor([0.1, -0.2, 0.3]), torch.tensor([1, 0, 0, 1]) > 0
-    # Only copies are handed out: an answer may change what it is given.
-    given = (weight.clone(), bias.clone(), constant.clone(), -0.5)
-    found = returned(answer, *given)
-    new_weight, new_bias = (array(each) for each in found)
-    demand(new_weight.shape == weight.shape, "The weight keeps its shape.")
-    left = np.count_nonzero(new_weight[:, array(constant)])
-    demand(not left, "There are still connections to constant inputs.")
-    images = torch.arange(20.0).view(5, 4).sin()
-    images[:, constant] = -0.5
-    wanted = array(images @ weight.T + bias)
-    computed = array(images) @ new_weight.T + new_bias
-    hint = "Another output than before. What did the constant inputs add to each unit?"
-    demand(np.allclose(computed, wanted, atol=1e-5), hint)
-
-
-@exercise(
-    "9.3",
+    "9.A",
     expects="a function of a mask that returns a mask",
     right="The numbers of inputs are the ticket's, and the inputs are chance's.",
 )
 def _(answer: Any) -> None:
     mask = torch.arange(40).repeat(30, 1) < torch.arange(30)[:, None]
-    first, second = (
-        array(returned(answer, mask.clone()), (30, 40)) != 0 for _ in range(2)
-    )
+    first, second = _two_masks(answer, mask)
     kept = (first.sum(1) == array(mask).sum(1)).all()
     columns = (first.sum(0) == array(mask).sum(0)).all()
     demand(kept or not columns, "This keeps the columns' sums. A unit is a row.")
     demand(kept, "Some units have another number of inputs than before.")
-    demand((first != array(mask)).any(), "This is the mask that was given.")
-    demand((first != second).any(), "Two calls give the same mask: draw at random.")
     hint = "Some inputs are never drawn: every one should have the same chance."
     demand((first | second)[-5:].any(0).all(), hint)
 
 
 @exercise(
-    "9.4",
-    expects="a function of a mask that returns a number",
-    right="1 is chance; what the control has above it comes from which pixels are"
-    " read, and the rest is pairing.",
+    "9.B",
+    expects="a function of the number of inputs and of a share from 0 to 1",
+    right="A unit with 784 inputs is bound to keep a more even share of them than a"
+    " pixel with 300 readers.",
 )
 def _(answer: Any) -> None:
-    side = torch.zeros(1, 784, dtype=torch.bool)
-    side[0, [0, 1]] = True  # a pair
-    apart = torch.zeros(1, 784, dtype=torch.bool)
-    apart[0, [27, 28]] = True  # the end of one line and the beginning of the next
-    column = torch.zeros(1, 784, dtype=torch.bool)
-    column[0, [5, 33]] = True  # one above the other
-    chance = 2 * 27 * 28 * 2 / (784 * 783)
-    alone, none, below, both = (
-        number(returned(answer, mask.clone()))
-        for mask in (side, apart, column, torch.cat([side, apart]))
+    at = number(returned(answer, 400, 0.2))
+    deviation = (400 * 0.2 * 0.8) ** 0.5  # 8 of 80 inputs
+    hints = {
+        deviation: "This counts inputs: put it in percent of how many are kept.",
+        deviation**2: "This is a variance, in inputs: take its root, and a percentage.",
+        deviation / 80: "Right as a fraction; in percent it is a hundred times that.",
+        100 / 80**0.5: "If all inputs are kept, all units are alike: nothing is left.",
+        100 * deviation / 400: "In percent of the inputs that are kept, not of all.",
+    }
+    for wrong, hint in hints.items():
+        demand(abs(at - wrong) > 0.01 * wrong, f"{at:.3g} is not it. {hint}")
+    demand(
+        abs(at - 10) <= 0.1,
+        f"{at:.3g} for 400 inputs and a share of 0.2 is not it."
+        " How far do the heads of 400 coins, each with one chance in five, vary?",
     )
-    demand(none == 0, "The end of a line is no neighbour of the next one's beginning.")
-    demand(alone > 0 and below > 0, "Count pairs side by side and pairs of two lines.")
-    hint = "There are 2 * 27 * 28 places for a pair; a unit with k pixels keeps one"
-    hint += " with probability k / 784 * (k - 1) / 783."
-    near(round(alone * chance, 6), 1, hint, within=0.005)
-    near(round(below * chance, 6), 1, hint, within=0.005)
-    near(round(both * chance, 6), 0.5, "Add up all units first, then divide.", 0.005)
+    other = number(returned(answer, 100, 0.5))
+    hint = "It is right for one layer, and not for another. Use both arguments."
+    demand(abs(other - 10) <= 0.1, hint)
+
+
+@exercise(
+    "9.1",
+    expects="a function of a mask that returns a mask",
+    right="Both counts are the ticket's, and who is connected with whom is chance's.",
+)
+def _(answer: Any) -> None:
+    draw = torch.rand(40, 60, generator=torch.Generator().manual_seed(0))
+    chances = torch.linspace(0.1, 0.9, 40)[:, None] * torch.linspace(0.3, 1, 60)
+    mask = draw < chances
+    first, _ = _two_masks(answer, mask)
+    given = array(mask)
+    rows = (first.sum(1) == given.sum(1)).all()
+    columns = (first.sum(0) == given.sum(0)).all()
+    demand(rows or not columns, "Columns keep their sums, and some rows do not.")
+    demand(columns or not rows, "Rows keep their sums, and some columns do not.")
+    demand(rows and columns, "Neither rows nor columns keep their sums.")
+    changed = (first != given).mean()
+    demand(changed > 0.1, "Nearly the mask that was given: change it much further.")
+    still = (first == given).all(1).sum()
+    hint = f"{still} units with inputs to trade have still the ones that they had."
+    demand(still <= 2, hint)
+
+
+@exercise(
+    "9.2",
+    expects="a function of (mask, values) that returns a mask",
+    right="Survivors of the same sizes, at places that are chance's.",
+)
+def _(answer: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(20, 50, generator=generator)
+    # More of the large ones survive, and of these more of those above zero.
+    chance = values.abs() / 3 * torch.where(values > 0, 1.0, 0.5)
+    mask = torch.rand(20, 50, generator=generator) < chance
+    first, _ = _two_masks(answer, mask, values)
+    given, sizes = array(mask), array(values.abs())
+    demand(
+        first.sum() == given.sum(), "There are more survivors, or fewer, than given."
+    )
+    found, wanted = (_by_part(sizes, each) for each in (first, given))
+    signed = _by_part(array(values), first) == _by_part(array(values), given)
+    hint = "These parts are sorted with the sign. A size has none: -2 is larger than 1."
+    demand(not (signed and found != wanted), hint)
+    demand(found == wanted, "Some of the ten parts have another number of survivors.")
+
+
+def _by_part(order: np.ndarray, mask: np.ndarray) -> list[int]:
+    """Count survivors in each tenth, from the least of `order` to the greatest."""
+    return [int(mask.flat[part].sum()) for part in np.split(order.argsort(None), 10)]

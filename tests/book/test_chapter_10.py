@@ -1,18 +1,22 @@
 """Chapter 10: sooner or better, and each number is what it says."""
 
 import re
+from itertools import pairwise
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from book_fixtures import ROOT, glued, printed, shown
+import torch
+from book_fixtures import ROOT, captions, glued, printed, shown
+from torch.nn.functional import cross_entropy
 
 import lth_utils as lth
 
 NAME = "notebooks/10-generalization"
 SOURCE = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
 FIGURES = [cell.id for cell in SOURCE.cells if "mystnb" in cell.metadata]
+ASKED = ("a", "b", "c", *"1234")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,22 @@ def lifted(cell: str, **names: object) -> dict:
 
 def told(chapter, cell: str) -> str:
     return " ".join(printed(chapter, cell).split())
+
+
+def rows(chapter, cell: str) -> dict[str, list[str]]:
+    """Return what a cell's table says, by the heading of each row."""
+    (html,) = shown(chapter, "text/html", cell)
+    body = html.partition("<tbody>")[2]
+    found = {}
+    for row in re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL):
+        head = re.findall(r"<th[^>]*>(.*?)</th>", row)[-1]
+        found[head] = re.findall(r"<td[^>]*>(.*?)</td>", row)
+    return found
+
+
+def mean(text: str) -> float:
+    """Read the number in front of the brackets."""
+    return float(text.split(" ")[0])
 
 
 def end(table: pd.DataFrame, arm: str, round: int, split: str) -> np.ndarray:
@@ -70,27 +90,32 @@ def test_it_does_not_beat_the_dense_network_by_what_the_paper_sees(chapter):
     assert values["few_verdict_dense"] != "replicated"
 
 
-def test_fewer_weights_alone_do_not_help(chapter):
-    found = re.findall(r"- random minus dense (\S+) points", told(chapter, "few-say"))
+def test_the_ticket_stops_sooner_and_not_at_the_first_evaluation(chapter):
+    said = told(chapter, "few-stops")
+    found = [float(value) for value in re.findall(r"dense: (\S+) iterations", said)]
     assert len(found) == 3
-    assert float(found[-1]) < -0.5
+    assert all(value < 0 for value in found[:2])
+    assert min(found) > 20 - 140  # dense stops at 140 on average
 
 
 def test_the_loss_rises_and_the_accuracy_does_not_fall(chapter):
-    found = re.search(
-        r"dense, early stop to end: test loss (\S+) to (\S+); test accuracy (\S+) to"
-        r" (\S+) %",
-        told(chapter, "loss-say"),
-    )
-    was, later, right, still = map(float, found.groups())
-    assert later > was
-    assert still > right - 0.2
+    for arm in ("dense", "ticket", "reinit"):
+        n, was, now, loss, accuracy = rows(chapter, "loss-table")[f"live, {arm}"]
+        assert n == "5"
+        assert float(now) - float(was) == pytest.approx(mean(loss), abs=0.002)
+        assert mean(loss) > 0
+        assert mean(accuracy) > -0.2
 
 
-def test_the_network_gets_surer_of_its_mistakes(chapter):
-    sure = re.findall(r"(\S+) % sure where", told(chapter, "sureness-say"))
-    early, late = map(float, sure)
-    assert late > early
+def test_the_network_gets_surer_than_it_is_right(chapter):
+    table = rows(chapter, "sureness-table")
+    for arm in ("dense", "ticket", "reinit"):
+        early, late = (table[f"{arm}, {when} iterations"] for when in (100, 600))
+        n, right, sure, wrong, over = late
+        assert n == "5"
+        assert mean(over) > 2  # seen: 5 to 6 points
+        assert float(sure) - float(right) == pytest.approx(mean(over), abs=0.11)
+        assert float(wrong) > float(early[3])
 
 
 # The record: facts of a table that does not change
@@ -105,20 +130,18 @@ def parts(table: pd.DataFrame) -> list[float]:
     return [test.mean(), train.mean(), (train - test).mean()]
 
 
-def told_parts(chapter, run: str, cell: str) -> list[str]:
+def told_parts(chapter, cell: str) -> list[str]:
     """Return the same three numbers as the chapter prints them."""
-    (sentence,) = re.findall(
-        rf"{run} run, at the end: - test: (\S+) points.*- training: (\S+) points"
-        r".*- gap: (\S+) points",
-        told(chapter, cell),
+    said = told(chapter, cell)
+    (found,) = re.findall(
+        r"test: (\S+) points.*training: (\S+) points.*gap: (\S+) points", said
     )
-    return list(sentence)
+    return list(found)
 
 
 def test_the_tickets_lead_is_training_accuracy_and_not_gap(chapter, recorded):
     expected = parts(recorded)
-    found = told_parts(chapter, "recorded", "parts")
-    assert found == [f"{value:+.2f}" for value in expected]
+    assert told_parts(chapter, "parts-say") == [f"{x:+.2f}" for x in expected]
     assert expected[2] > 0
 
 
@@ -126,10 +149,9 @@ def test_the_long_run_is_judged_by_the_rule_too(chapter, long):
     known = end(long, "dense", 0, "train").mean()
     assert f"long run end at {known:.2f} %" in told(chapter, "claim-say")
     expected = [f"{value:+.2f}" for value in parts(long)]
-    assert told_parts(chapter, "long", "long-parts") == expected
-    said = told(chapter, "verdict-say")
-    short = re.search(r"Cannot tell at this length: ([^.]*)\.", said)
-    assert ("MNIST, long (dense)" in short[1]) == (known < 99.9)
+    assert told_parts(chapter, "long-parts") == expected
+    verdict = verdicts(chapter)["digits, long", "dense"]
+    assert (verdict == "cannot tell at this length") == (known < 99.9)
 
 
 def test_a_hundred_moments_say_more_than_one(chapter, long):
@@ -140,21 +162,70 @@ def test_a_hundred_moments_say_more_than_one(chapter, long):
     )
     assert len(dense) == 100 * long["seed"].nunique()
     assert f"test images: {dense.mean():.2f} % over" in told(chapter, "late")
-    lead = f"minus dense, same iterations: - test: {ticket.mean() - dense.mean():+.2f}"
-    assert lead in told(chapter, "late-say")
+    lead = rows(chapter, "late-table")["ticket, 21.1 %, minus dense"]
+    assert lead[0].startswith(f"{ticket.mean() - dense.mean():+.2f} (")
 
 
-def test_at_equal_training_accuracy_ticket_and_reinit_are_ahead(chapter):
-    found = re.findall(r"% (\S+) points", told(chapter, "road-say"))
-    assert len(found) == 6
-    assert all(float(value) > 0 for value in found)
+def test_whoever_never_arrives_is_named_and_counted(chapter, recorded):
+    rec = recorded[(recorded["arm"] == "dense") & (recorded["split"] == "train")]
+    peaks = 100 * rec.groupby("seed")["accuracy"].max()
+    (never,) = peaks.index[peaks < 99]  # one of five
+    said = told(chapter, "road-say")
+    assert "4 of 5 dense networks come to 99 %" in said
+    assert f"Seed {never} never does: its highest is {peaks[never]:.2f} %" in said
+    table = rows(chapter, "road-table")
+    for head, (pairs, *three) in table.items():
+        assert int(pairs) == (5 if head.startswith("98 %") else 4)
+        assert all(mean(text) > 0 for text in three)
+    for head in ("98 %: ticket, 21.1 %", "98 %: reinit, 21.1 %"):
+        assert len(set(table[head][1:])) == 1  # all arrive: one number, three times
+
+
+@pytest.mark.parametrize(("head", "round"), [("21.1 %", 7), ("6.95 %", 12)])
+def test_it_is_counted_at_its_highest_and_at_its_end(chapter, recorded, head, round):
+    leads = {"highest": [], "end": []}
+    for seed in range(5):
+        one = recorded[recorded["seed"] == seed]
+        slow, fast = (
+            one[(one["arm"] == arm) & (one["round"] == at)].pivot(
+                index="iteration", columns="split", values="accuracy"
+            )
+            for arm, at in (("dense", 0), ("ticket", round))
+        )
+        level = min(0.99, slow["train"].max())
+        best = slow[slow["train"] > slow["train"].cummax().shift(fill_value=0)]
+        mine = fast[fast["train"] > fast["train"].cummax().shift(fill_value=0)]
+        ticket = [np.interp(x, mine["train"], mine["test"]) for x in (level, 0.99)]
+        dense = np.interp(level, best["train"], best["test"])
+        leads["highest"].append(100 * (ticket[0] - dense))
+        last = slow.iloc[-1]
+        gap = last["train"] - last["test"] if level < 0.99 else 0.99 - dense
+        leads["end"].append(100 * (gap - (0.99 - ticket[1])))
+    _, _, top, final = rows(chapter, "road-table")[f"99 %: ticket, {head}"]
+    assert top.startswith(f"{np.mean(leads['highest']):+.2f} (")
+    assert final.startswith(f"{np.mean(leads['end']):+.2f} (")
+
+
+@pytest.mark.parametrize("run", ["digits", "clothes", "long"])
+def test_the_tickets_loss_rises_after_early_stop_in_every_run(chapter, run):
+    n, _, _, loss, _ = rows(chapter, "fashion-loss")[f"{run}, ticket"]
+    assert n == "5"
+    assert mean(loss) > 0
+    assert re.search(r"\(\+\S+ to \+\S+\)", loss)  # with its spread
+
+
+def test_the_dense_networks_loss_hardly_rises_on_digits(chapter):
+    table = rows(chapter, "fashion-loss")
+    digits, clothes = (mean(table[f"{x}, dense"][3]) for x in ("digits", "clothes"))
+    assert abs(digits) < 0.005 < clothes
 
 
 def test_the_record_is_too_short_for_the_claim(chapter, recorded):
     known = end(recorded, "dense", 0, "train").mean()
     assert known < 99.9
     assert f"recorded run end at {known:.2f} %" in told(chapter, "claim-say")
-    assert "MNIST, recorded (dense)" in told(chapter, "verdict-say")
+    verdict = verdicts(chapter)["digits, recorded", "dense"]
+    assert verdict == "cannot tell at this length"
 
 
 # The road and the rule
@@ -173,20 +244,37 @@ def test_a_road_goes_through_new_heights_only():
     assert np.isnan(late[97.0])
 
 
-def test_the_table_has_a_verdict_for_each_run_and_arm(chapter):
+def verdicts(chapter) -> dict[tuple[str, str], str]:
+    """Return the table's verdicts by run and by the other network."""
     (html,) = shown(chapter, "text/html", "verdict-table")
     words = "cannot tell at this length|not replicated|partly|replicated"
-    firsts = re.findall(rf"<th[^>]*>({words})</th>", html)
-    assert firsts  # a verdict heads its rows
-    runs = r"MNIST, recorded|MNIST, long|clothes, recorded|1,000 digits, live"
-    assert len(re.findall(rf"<th[^>]*>(?:{runs})</th>", html)) >= 4
-    assert len(re.findall("<td>(?:dense|reinit|random)</td>", html)) == 12
+    found, word, run = {}, "", ""
+    for row in re.findall(r"<tr>(.*?)</tr>", html.partition("<tbody>")[2], re.DOTALL):
+        for head in re.findall(r"<th[^>]*>(.*?)</th>", row):
+            if re.fullmatch(words, head):
+                word = head
+            else:
+                run = head
+        found[run, re.findall(r"<td[^>]*>(.*?)</td>", row)[0]] = word
+    return found
 
 
-# Figures, slider, exercises
+def test_the_table_has_a_verdict_for_each_run_and_arm(chapter):
+    found = verdicts(chapter)
+    names = ["digits, recorded", "digits, long", "clothes, recorded"]
+    names.append("1,000 digits, live")
+    others = ("dense", "reinit", "random")
+    assert set(found) == {(run, other) for run in names for other in others}
+    claims = lth.claims(10).set_index(["record", "claim"])["verdict"]
+    assert found["digits, long", "reinit"] == claims["lenet-mnist/paper", "gap-reinit"]
+    live = found["1,000 digits, live", "dense"]
+    assert live == glued(chapter)["few_verdict_dense"]
 
 
-@pytest.mark.parametrize("cell", FIGURES)
+# Figures, slider, key, exercises
+
+
+@pytest.mark.parametrize("cell", [cell for cell in FIGURES if "slider" not in cell])
 def test_the_figure_is_shown_once(chapter, cell):
     pictures = shown(chapter, "image/png", cell) + shown(chapter, "image/svg+xml", cell)
     assert len(pictures) == 1
@@ -197,24 +285,169 @@ def test_the_slider_says_what_it_shows(chapter, recorded):
     assert len(re.findall(r'"label": "', slider)) == 5
     train, test = (end(recorded, "ticket", 7, key) for key in ("train", "test"))
     gap = f"{(train - test).mean():.2f} points apart"
-    assert f"{test.mean():.2f} % on test images, {gap}" in slider
+    assert f"{test.mean():.2f} % on test images, {gap}" in captions(slider)[1]
 
 
-def test_exercises_wait_and_solutions_are_right(chapter):
-    for number in range(1, 4):
-        assert f"10.{number}: not yet" in printed(chapter, f"answer-{number}")
-        assert f"10.{number}: right" in printed(chapter, f"solution-{number}-code")
+def test_the_key_answers_what_was_asked(chapter):
+    (key,) = shown(chapter, "text/markdown", "key-found")
+    lines = [" ".join(line.replace("\xa0", " ").split()) for line in key.split("\n")]
+    assert len(lines) == 2 + 4
+    _, _, both, by_heart, reinit, sure = lines
+    expected = rows(chapter, "road-table")["99 %: ticket, 21.1 %"]
+    assert all(each.split(" ")[0] in both for each in expected[1:])
+    values = glued(chapter)
+    for line, other in ((by_heart, "dense"), (reinit, "reinit")):
+        assert f"{values[f'few_ticket_minus_{other}_21']:+.2f} points" in line
+        assert f"n = 5: {values[f'few_verdict_{other}']} |" in line
+    late, early = map(int, re.findall(r"(\d+) in 100 after", sure))
+    assert late < early < 90
+
+
+@pytest.mark.parametrize("which", ASKED)
+def test_exercises_wait_and_solutions_are_right(chapter, which):
+    name = f"10.{which.upper()}"
+    assert f"{name}: not yet" in printed(chapter, f"answer-{which}")
+    assert f"{name}: right" in printed(chapter, f"solution-{which}-code")
+
+
+# The checks, with answers that readers give
+
+
+def first_at(train, test, level):
+    for known, right in zip(train, test, strict=True):
+        if known >= level:
+            return torch.tensor(right)
+    return None
+
+
+def binned(sure, right, edges):
+    found = []
+    for low, high in pairwise(edges):
+        inside = (sure >= low) & ((sure < high) | ((sure == 1) & (high == 1)))
+        found.append(right[inside].mean() if inside.any() else float("nan"))
+    return torch.tensor(found)
+
+
+def counted(sure, right, edges):
+    """The accuracy as `np.histogram` finds it: 0 right of 0 is NaN."""
+    with np.errstate(invalid="ignore"):
+        return np.histogram(sure[right], edges)[0] / np.histogram(sure, edges)[0]
+
+
+def temperature(logits, labels):
+    tried = torch.arange(0.5, 4.01, 0.05)
+    losses = [cross_entropy(logits / t, labels).item() for t in tried]
+    return tried[int(np.argmin(losses))]
+
+
+def learned(logits, labels):
+    """A finer search than was asked for."""
+    tried = np.linspace(0.5, 4, 701)
+    return min(tried, key=lambda t: cross_entropy(logits / t, labels).item())
+
+
+def image_error(one, other):
+    step = torch.tensor(one).double() - torch.tensor(other).double()
+    return 100 * step.std() / len(step) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("which", "answer"),
+    [
+        ("10.A", np.float64(11.27)),
+        ("10.A", torch.tensor(11.272)),
+        ("10.B", first_at),
+        ("10.B", lambda a, b, c: [*b[a >= c], np.nan][0]),
+        ("10.C", binned),
+        ("10.C", counted),
+        ("10.1", 0.3),
+        ("10.1", torch.tensor([0.2994])),
+        ("10.2", temperature),
+        ("10.2", learned),
+        ("10.3", np.array(0.12)),
+        ("10.4", image_error),
+        ("10.4", lambda a, b: np.std(100.0 * a - 100.0 * b) / np.sqrt(len(a))),
+    ],
+)
+def test_a_right_answer_in_any_form_is_right(capsys, which, answer):
+    right = lth.check(which, answer)
+    assert right, capsys.readouterr().out
+
+
+def nearest(train, test, level):
+    return test[np.abs(train - level).argmin()]
+
+
+def ordered(train, test, level):
+    order = np.argsort(train)
+    return test[order][np.searchsorted(train[order], level)]
+
+
+def last_if_never(train, test, level):
+    there = np.flatnonzero(train >= level)
+    return test[there[0]] if len(there) else test[-1]
+
+
+def above_only(sure, right, edges):
+    found = [right[(sure > a) & (sure <= b)] for a, b in pairwise(edges)]
+    return [x.mean() if len(x) else np.nan for x in found]
+
+
+def without_one(sure, right, edges):
+    found = [right[(sure >= a) & (sure < b)] for a, b in pairwise(edges)]
+    return [x.mean() if len(x) else np.nan for x in found]
 
 
 @pytest.mark.parametrize(
     ("which", "answer", "hint"),
     [
-        ("10.1", 0.9, "one of the two parts"),
-        ("10.1", -0.6, "too small"),
-        ("10.2", -0.306, "later minus before"),
-        ("10.2", 0.7, "too large"),
+        ("10.A", -11.27, "above 0 if it is worse"),
+        ("10.A", 0.1127, "above 0 if it is worse"),
+        ("10.A", 3.61, "nearest to 0"),
+        ("10.A", 0.292, "among tickets"),
+        ("10.A", 0.4, "too small"),
+        ("10.A", None, "Expected a number"),
+        ("10.B", lambda *_: None, "returns nothing yet"),
+        ("10.B", nearest, "nearest to the level"),
+        ("10.B", ordered, "nearest to the level"),
+        ("10.B", lambda a, b, c: b[np.flatnonzero(a >= c)[-1]], "the last time"),
+        ("10.B", lambda a, b, c: a[a >= c][0], "return the test's"),
+        ("10.B", lambda a, b, c: b[a > c][0], "just reached is reached"),
+        ("10.B", last_if_never, "return np.nan, and not 0.97"),
+        ("10.B", lambda a, b, c: b[a >= c][0], "stopped with IndexError"),
+        ("10.C", lambda *_: None, "returns nothing yet"),
+        ("10.C", lambda s, r, e: [0.75], "Expected 4 numbers"),
+        ("10.C", lambda s, r, e: np.histogram(s, e)[0] / len(s), "share of images"),
+        ("10.C", lambda s, r, e: np.histogram(s[r], e)[0] / len(s), "among all images"),
+        ("10.C", above_only, "belongs to the bin above"),
+        ("10.C", without_one, "confidence of exactly 1"),
+        ("10.C", lambda *a: np.nan_to_num(counted(*a)), "np.nan"),
+        ("10.1", 0.1, "too small"),
+        ("10.1", 0.266, "first recording"),
+        ("10.1", -0.3, "the smaller one"),
+        ("10.1", 0.003, "a fraction"),
+        ("10.2", lambda *_: None, "returns nothing yet"),
+        ("10.2", lambda *a: 1 / temperature(*a), "Divide the logits"),
+        ("10.2", lambda a, b: 0.5, "an end of the range"),
+        ("10.2", lambda a, b: 1, "too small"),
+        ("10.2", lambda a, b: -2, "above 0"),
         ("10.3", 0.0, "too small"),
+        ("10.3", 0.0012, "a fraction"),
         ("10.3", "a lot", "Expected a number"),
+        ("10.4", lambda *_: None, "returns nothing yet"),
+        ("10.4", lambda a, b: (a - b).std(), "stopped with TypeError"),
+        ("10.4", lambda a, b: image_error(a, b) / 100, "a fraction"),
+        ("10.4", lambda a, b: 100 * (1.0 * a - b).std(), "root of the number"),
+        (
+            "10.4",
+            lambda a, b: 100 * np.hypot(a.std(), b.std()) / len(a) ** 0.5,
+            "pair the images",
+        ),
+        (
+            "10.4",
+            lambda a, b: 100 * (a != b).std() / len(a) ** 0.5,
+            "keep the sign",
+        ),
     ],
 )
 def test_a_wrong_answer_gets_a_hint(capsys, which, answer, hint):
