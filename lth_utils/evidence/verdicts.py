@@ -8,8 +8,9 @@ from math import exp, log, nan
 from typing import TYPE_CHECKING, NamedTuple
 
 from lth_utils.errors import LotteryError, choose
-from lth_utils.evidence.measures import MEASURES, Measured, trained
+from lth_utils.evidence.measures import MEASURES
 from lth_utils.evidence.pairs import interval
+from lth_utils.evidence.sides import Measured, trained
 from lth_utils.experiments.catalogue import EXPERIMENTS
 from lth_utils.experiments.ledger import SEEDS, UNITS, Claim, ledger
 from lth_utils.experiments.records import AGAIN, is_recorded, recorded

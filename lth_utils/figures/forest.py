@@ -13,8 +13,9 @@ from lth_utils.figures.drawing import Look, canvas, legend
 # What a record's last word says of its length, and how it looks.
 LOOKS = {
     "laptop": Look("recorded", "#0072B2", "o", ()),
-    "laptop-again": Look("recorded, again", "#56B4E9", "s", ()),
-    "paper": Look("at the paper's length", "#D55E00", "D", ()),
+    "laptop-again": Look("recorded again", "#56B4E9", "s", ()),
+    "paper": Look("long", "#D55E00", "D", ()),
+    "paper-again": Look("long again", "#E69F00", "v", ()),
 }
 PAPER = Look("the paper's number", "#000000", "*", None)
 AXES = {

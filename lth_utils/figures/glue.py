@@ -25,7 +25,8 @@ def say(text: str) -> None:
     >>> say("The ticket keeps a fifth of the weights.")
     The ticket keeps a fifth of the weights.
     """
-    wrapped = textwrap.fill(joined(text), 72)
+    kept = joined(text).replace("n = ", "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    wrapped = textwrap.fill(kept, 72)
     try:
         print(wrapped)
     except UnicodeEncodeError:  # a terminal that has no such space

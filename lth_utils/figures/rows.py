@@ -66,13 +66,15 @@ def whole_curves(
 
 
 def name_of(table: pd.DataFrame) -> str:
-    """Say which run a panel shows: "recorded laptop run (mnist)".
+    """Say which run a panel shows: "recorded run (mnist)".
 
-    Tables that were put together do not know it: they are named by what they
-    hold.
+    A record at the paper's length is the long run. Tables that were put together
+    do not know what they are: they are named by what they hold.
     """
     if "profile" not in table.attrs:
         parts = table["experiment"].unique()
         return str(parts[0]) if len(parts) == 1 else f"{len(parts)} experiments"
-    made = "recorded" if "provenance" in table.attrs else "live"
-    return f"{made} {table.attrs['profile']} run ({table.attrs['data']})"
+    profile, again, _ = table.attrs["profile"].partition("-again")
+    made = "long" if profile == "paper" else "recorded"
+    made = made if "provenance" in table.attrs else "live"
+    return f"{made} run{' again' * bool(again)} ({table.attrs['data']})"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import lth_utils as lth
-from lth_utils.evidence import measures
+from lth_utils.evidence import measures, study_measures, ticket_measures
 from lth_utils.evidence.shapes import (
     apart,
     height,
@@ -85,7 +85,7 @@ def of_tickets(monkeypatch, measure: str, *masks: torch.Tensor) -> list[float]:
     tickets = [
         SimpleNamespace(seed=seed, masks={"w": mask}) for seed, mask in enumerate(masks)
     ]
-    monkeypatch.setattr(measures, "_tickets", lambda record, round: tickets)
+    monkeypatch.setattr(ticket_measures, "_tickets", lambda record, round: tickets)
     stops = pd.DataFrame()
     stops.attrs = {"record": "a/record"}
     claim = replace(CLAIM, measure=measure, layers=("w",))
@@ -127,7 +127,7 @@ PIXELS = rows("--xx", "--xx", "--xx", "-x-x")  # 0, 1, 3 and 4 of 4 units read t
 )
 def test_two_humps_of_pixels(monkeypatch, measure, most):
     few = {most: torch.tensor([True, True, False, False])}
-    monkeypatch.setattr(measures, "rare", few.__getitem__)
+    monkeypatch.setattr(ticket_measures, "rare", few.__getitem__)
     (found,) = of_tickets(monkeypatch, measure, PIXELS)
     # Means 1/8 and 7/8, variances 1/32: 3 * sqrt(2) sigmas apart.
     assert found == pytest.approx(3 * sqrt(2) / needed(0.5) - 1)
@@ -135,18 +135,18 @@ def test_two_humps_of_pixels(monkeypatch, measure, most):
 
 def test_black_pixels_keep_fewer(monkeypatch):
     few = torch.tensor([True, True, False, False])
-    monkeypatch.setattr(measures, "rare", {0.0: few}.__getitem__)
+    monkeypatch.setattr(ticket_measures, "rare", {0.0: few}.__getitem__)
     found = of_tickets(monkeypatch, "black pixels read less", PIXELS, ~PIXELS)
     assert found == pytest.approx([1 - 1 / 7, 1 - 7])
 
 
 def test_black_and_faint_pixels_are_those_of_the_packaged_digits():
     images = lth.load("mnist-small").train.images.flatten(1)
-    assert torch.equal(measures.rare(0.0), images.amax(0) == 0)
-    faint = measures.rare(measures.FAINT)
+    assert torch.equal(ticket_measures.rare(0.0), images.amax(0) == 0)
+    faint = ticket_measures.rare(ticket_measures.FAINT)
     inked = (images > 0).sum(0)
     assert torch.equal(faint, inked <= 120)  # of 12,000
-    assert faint.sum() > measures.rare(0.0).sum() > 100
+    assert faint.sum() > ticket_measures.rare(0.0).sum() > 100
 
 
 # --- studies -------------------------------------------------------------------------
@@ -168,17 +168,17 @@ def test_rates_are_compared_at_a_density_that_both_reach():
     slow = [(0, 0, 1.0, 0, 0.5), (0, 1, 0.16, 0, 0.95), (0, 2, 0.01, 0, 0.93)]
     fast = [(0, 1, 0.2, 0, 0.96), (0, 2, 0.04, 0, 0.92), (0, 3, 0.008, 0, 0.91)]
     claim = replace(CLAIM, one="0.2:ticket", other="0.8:ticket")
-    found = measures.better_at_equal_size(study({"0.2": slow, "0.8": fast}), claim)
+    found = study_measures.better_at_equal_size(study({"0.2": slow, "0.8": fast}), claim)
     # At 0.04, which lies halfway from 0.16 to 0.01 on a logarithmic axis: 0.94.
     assert found.values.tolist() == pytest.approx([2])
     fast[-1] = (0, 3, 0.0096, 0, 0.91)  # within a twentieth of 0.01
-    found = measures.better_at_equal_size(study({"0.2": slow, "0.8": fast}), claim)
+    found = study_measures.better_at_equal_size(study({"0.2": slow, "0.8": fast}), claim)
     assert found.values.tolist() == pytest.approx([2])  # 0.93 less 0.91
 
 
 def test_weights_by_width():
-    assert measures.size("300-100") == 266_200
-    assert measures.size("20-10") == 784 * 20 + 20 * 10 + 10 * 10 == 15_980
+    assert study_measures.size("300-100") == 266_200
+    assert study_measures.size("20-10") == 784 * 20 + 20 * 10 + 10 * 10 == 15_980
 
 
 # 15,980 weights: 12,784, 7,990 and 3,995 in rounds 1 to 3. Seed 0 dips and comes back
@@ -206,21 +206,21 @@ def fallen_at(width: str, *rounds: int) -> list[tuple]:
 
 def test_the_fewest_weights_are_chosen_by_validation():
     table = study({"20-10": NARROW, "10-10": NARROW})
-    found = measures.fewest(table, "20-10:ticket")
+    found = study_measures.fewest(table, "20-10:ticket")
     assert found.index.tolist() == [0, 1]
     assert found["weights"].tolist() == [7990, 3995]
     assert found["fallen"].tolist() == [True, False]
     assert found["test"].tolist() == [0.93, 0.95]
-    strict = measures.fewest(table, "20-10:ticket", held=0)
+    strict = study_measures.fewest(table, "20-10:ticket", held=0)
     assert strict["weights"].tolist() == [15_980, 3995]
     shuffled = table.assign(test=table["test"].to_numpy()[::-1])
-    again = measures.fewest(shuffled, "20-10:ticket")
+    again = study_measures.fewest(shuffled, "20-10:ticket")
     assert again["weights"].tolist() == [7990, 3995]
 
 
 def test_their_test_accuracy_is_told():
     claim = replace(CLAIM, one="20-10:ticket", other="20-10:dense")
-    found = measures.better_at_fewest(study({"20-10": NARROW}), claim)
+    found = study_measures.better_at_fewest(study({"20-10": NARROW}), claim)
     assert found.values.tolist() == pytest.approx([-3, -1])
 
 
@@ -228,14 +228,14 @@ def test_inside_the_papers_range():
     claim = replace(CLAIM, one="20-10:ticket")
     table = study({"20-10": NARROW})
     # The second's line ends below 9,000: outside, however much further it would go.
-    assert measures.in_range(table, claim).values.tolist() == [-1010, -5005]
-    assert not measures.in_range(table, claim).short
+    assert study_measures.in_range(table, claim).values.tolist() == [-1010, -5005]
+    assert not study_measures.in_range(table, claim).short
     two = replace(claim, rounds=(1,))  # then seed 1 ends at 12,784 weights
-    found = measures.in_range(table, two)
+    found = study_measures.in_range(table, two)
     assert found.values.tolist() == pytest.approx([15_000 - 0.8 * 15_980, 3784])
     assert found.short
     wide = replace(claim, one="40-10:ticket")  # 31,860: falls after 15,930
-    found = measures.in_range(study({"40-10": fallen_at("40-10", 2, 2)}), wide)
+    found = study_measures.in_range(study({"40-10": fallen_at("40-10", 2, 2)}), wide)
     assert found.values.tolist() == pytest.approx([15_000 - 0.8 * 15_930] * 2)
     assert not found.short
 
@@ -246,7 +246,7 @@ def test_the_same_size_for_all_widths():
             name.replace("w", "").replace("_", "-"): r for name, r in widths.items()
         }
         table = study({part: fallen_at(part, *r) for part, r in parts.items()})
-        found = measures.same_size(table, CLAIM)
+        found = study_measures.same_size(table, CLAIM)
         return [round(float(x), 3) for x in found.values], found.short
 
     # 15,980 weights: 7,990 in round 2; 31,860: 15,930; 8,040: 8,040 in round 0.
@@ -274,7 +274,7 @@ def test_a_wide_ticket_is_held_against_a_narrow_dense_network_of_its_size():
             "40-10": part(0.99, 0, 0.94, 0.95),  # 15,930 in round 2, 7,965 in round 3
         }
     )
-    found = measures.wide_beats_narrow(table, CLAIM)
+    found = study_measures.wide_beats_narrow(table, CLAIM)
     assert found.values.tolist() == pytest.approx([1])  # of 2, 5 and 1 points
 
 

@@ -122,7 +122,7 @@ def test_a_live_run_stands_beside_the_record(run):
     figure = plots.accuracy_by_density(run, record)
     assert [axis.get_title() for axis in figure.axes] == [
         "toy, n = 3",
-        "recorded laptop run (mnist), n = 3",
+        "recorded run (mnist), n = 3",
     ]
     shown = [text.get_text() for text in figure.legends[0].get_texts()]
     arms = ("dense", "ticket", "continued", "reinit", "random")
@@ -474,3 +474,26 @@ def test_densities_are_written_for_readers():
     assert drawing.percent(1.0) == "100 %"
     assert drawing.percent(0.21072) == "21.1 %"
     assert drawing.percent(0.0358) == "3.58 %"
+
+
+@pytest.mark.parametrize(
+    ("profile", "name"),
+    [
+        ("laptop", "recorded run"),
+        ("laptop-again", "recorded run again"),
+        ("paper", "long run"),
+    ],
+)
+def test_a_record_has_the_name_that_the_chapters_give_it(run, profile, name):
+    record = run.copy()
+    record.attrs = {"profile": profile, "data": "mnist", "provenance": {}}
+    title = plots.accuracy_by_density(record).axes[0].get_title()
+    assert title.startswith(f"{name} (mnist), ")
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+def test_a_run_of_ones_own_is_live_however_long(run, profile):
+    mine = run.copy()
+    mine.attrs = {"profile": profile, "data": "mnist"}
+    title = plots.accuracy_by_density(mine).axes[0].get_title()
+    assert title.startswith("live run (mnist), ")
