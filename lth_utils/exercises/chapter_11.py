@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lth_utils.evidence.measures import HELD, fewest, size
+from lth_utils.evidence.study_measures import HELD, fewest, size
 from lth_utils.exercises.checks import (
     called,
     demand,

@@ -88,12 +88,12 @@ def _loop() -> Diagram:
         _text(330, 20, "trained"),
         _text(330, 352, "a fifth is gone"),
         _text(70, 352, "the ticket"),
-        _text(200, 70, "1. train", bold=True),
-        _text(342, 175, "2. prune", "start", bold=True),
+        _text(200, 70, "train", bold=True),
+        _text(342, 175, "prune", "start", bold=True),
         _text(342, 193, "the smallest", "start"),
-        _text(200, 268, "3. rewind", bold=True),
+        _text(200, 268, "rewind", bold=True),
         _text(200, 302, "to first values"),
-        _text(82, 175, "4. again", "start", bold=True),
+        _text(82, 175, "again", "start", bold=True),
         _text(82, 193, "with what is left", "start"),
     ]
     says = (

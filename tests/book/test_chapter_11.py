@@ -11,7 +11,7 @@ import torch
 from book_fixtures import ROOT, glued, printed, shown
 
 import lth_utils as lth
-from lth_utils.evidence import measures
+from lth_utils.evidence import study_measures
 from lth_utils.experiments.ledger import ledger
 from lth_utils.figures.drawing import Look, canvas
 
@@ -167,7 +167,7 @@ def test_validation_images_choose_and_test_images_tell():
 def test_the_fewest_weights_are_those_of_the_ledger(kept, width):
     names = lifted("fewest-code", "there-code")
     stops = lth.early_stop(lth.recorded("lenet-width", "laptop"))
-    theirs = measures.fewest(stops, f"{width}:ticket")
+    theirs = study_measures.fewest(stops, f"{width}:ticket")
     ours = names["fewest"](kept, width)
     assert ours.tolist() == theirs["weights"].tolist()
     dense = kept.query("experiment == @width and arm == 'dense'")

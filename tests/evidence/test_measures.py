@@ -168,11 +168,15 @@ def test_rates_are_compared_at_a_density_that_both_reach():
     slow = [(0, 0, 1.0, 0, 0.5), (0, 1, 0.16, 0, 0.95), (0, 2, 0.01, 0, 0.93)]
     fast = [(0, 1, 0.2, 0, 0.96), (0, 2, 0.04, 0, 0.92), (0, 3, 0.008, 0, 0.91)]
     claim = replace(CLAIM, one="0.2:ticket", other="0.8:ticket")
-    found = study_measures.better_at_equal_size(study({"0.2": slow, "0.8": fast}), claim)
+    found = study_measures.better_at_equal_size(
+        study({"0.2": slow, "0.8": fast}), claim
+    )
     # At 0.04, which lies halfway from 0.16 to 0.01 on a logarithmic axis: 0.94.
     assert found.values.tolist() == pytest.approx([2])
     fast[-1] = (0, 3, 0.0096, 0, 0.91)  # within a twentieth of 0.01
-    found = study_measures.better_at_equal_size(study({"0.2": slow, "0.8": fast}), claim)
+    found = study_measures.better_at_equal_size(
+        study({"0.2": slow, "0.8": fast}), claim
+    )
     assert found.values.tolist() == pytest.approx([2])  # 0.93 less 0.91
 
 
