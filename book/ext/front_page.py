@@ -43,7 +43,8 @@ class TicketSlider(SphinxDirective):
         figure = nodes.figure("", nodes.raw("", slider._repr_html_(), format="html"))
         text = nodes.Element()
         self.state.nested_parse(self.content, self.content_offset, text)
-        return [figure + nodes.caption("", "", *text[0].children)]
+        figure += nodes.caption("", "", *text[0].children)
+        return [figure]
 
 
 def _drawn(ticket: Any) -> Any:

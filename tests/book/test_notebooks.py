@@ -43,6 +43,7 @@ def test_every_figure_has_alt_text_and_a_caption(chapter):
     for cell in chapter.cells:
         data = [output.get("data", {}) for output in cell.get("outputs", [])]
         if any(kind in each for each in data for kind in PICTURES):
+            assert sum(map(bool, data)) == 1, f"{cell.id} shows more than its figure"
             about = cell.metadata.get("mystnb", {})
             assert about.get("image", {}).get("alt"), cell.id
             assert about.get("figure", {}).get("caption"), cell.id
