@@ -85,7 +85,7 @@ def _fall(stops: pd.DataFrame, arm: str) -> pd.Series[float]:
     stops, arm = of_part(stops, arm)
     rounds = sorted(set(stops.loc[stops["arm"] == arm, "round"]) - {0})
     gaps = {r: gap(stops, arm, "dense", r) for r in reversed(rounds)}
-    below = (pd.DataFrame(gaps) < 0).cummin(axis=1).sum(axis=1)
+    below = (pd.DataFrame(gaps).dropna() < 0).cummin(axis=1).sum(axis=1)
     return (len(rounds) - below).map(dict(enumerate([*rounds, rounds[-1] + 1])))
 
 
@@ -93,7 +93,9 @@ def under_a_third(stops: pd.DataFrame, claim: Claim) -> Measured:
     """A third of the ticket's lead over an arm, less one arm's lead over it."""
     part, colon, _ = claim.one.rpartition(":")
     third = better(stops, replace(claim, one=f"{part}{colon}ticket")).values / 3
-    return Measured(third - better(stops, claim).values)
+    lead = 3 * third
+    # Where the ticket has no lead there is nothing to close.
+    return Measured((third - better(stops, claim).values).where(lead > 0, lead))
 
 
 # How each of the ledger's measures is taken: from `early_stop`'s rows, and a claim.

@@ -107,7 +107,7 @@ _MOVE = (
     "this.setAttribute('aria-valuetext',f.label)"
 )
 _STYLE = (
-    ".lth-explore{max-width:100%}"
+    ".lth-explore{max-width:100%;text-align:left}"
     ".lth-explore label{font-weight:600;margin-right:.5em}"
     ".lth-explore input{display:block;width:100%;max-width:36rem;"
     "height:2rem;margin:0;accent-color:#0072b2;cursor:pointer}"

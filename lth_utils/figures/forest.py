@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from lth_utils.errors import LotteryError
+from lth_utils.errors import LotteryError, choose
 from lth_utils.figures.drawing import Look, canvas, legend
 
 # What a record's last word says of its length, and how it looks.
@@ -38,8 +38,12 @@ def forest(table: pd.DataFrame) -> Figure:
         table: What `claims` returned; what was not run yet is left out.
 
     Raises:
-        LotteryError: If nothing in it was run.
+        LotteryError: If nothing in it was run, or it is another table.
     """
+    for column in ("claim", "record", "unit", "paper", "mean", "low", "high", "n"):
+        choose("column of what lth.claims returns", column, map(str, table))
+    for unit in table["unit"].unique():
+        choose("unit", unit, AXES)
     shown = table[table["n"] > 1]
     if shown.empty:
         raise LotteryError(

@@ -41,15 +41,33 @@ def key(answers: Mapping[str, tuple[str, str]]) -> Markdown:
         answers: To each question what was found, and how sure that is: from what
             run, of how many seeds.
 
+    Raises:
+        LotteryError: If there is no answer, or one that is no pair of texts.
+
     >>> print(key({"Does it fall?": ("By 43 points.", "live, n = 3")}).data)
     | Asked | Found | How sure |
     |:--|:--|:--|
     | Does it fall? | By 43 points. | live, n = 3 |
     """
     rows = [("Asked", "Found", "How sure")]
-    rows += [(asked, *found) for asked, found in answers.items()]
-    head, *rest = (f"| {joined(' | '.join(row))} |" for row in rows)
+    for asked, found in dict(answers).items():
+        if isinstance(found, str) or len(found) != 2:
+            raise LotteryError(
+                f"The key answers {asked!r} with {found!r}: expected a pair, what was"
+                ' found and how sure that is, as in ("By 43 points.", "live, n = 3").'
+            )
+        rows.append((asked, *found))
+    if len(rows) == 1:
+        raise LotteryError(
+            "The key has no answer: expected one for each prediction of the chapter."
+        )
+    head, *rest = ("| " + " | ".join(map(_cell, row)) + " |" for row in rows)
     return Markdown("\n".join([head, "|:--|:--|:--|", *rest]))
+
+
+def _cell(text: str) -> str:
+    """Write a text as a Markdown table's cell: on one line, and not cut by a bar."""
+    return joined(" ".join(str(text).split())).replace("|", "\\|")
 
 
 def joined(text: str) -> str:

@@ -74,7 +74,7 @@ def faults(text: str, name: str) -> list[str]:
         found += ["is not written as nbformat writes it"]
     if not name.startswith("notebooks/assignments/"):
         found += [*_opening(notebook, name), *_headings(notebook)]
-        found += [*_solutions(notebook), *_folds(notebook)]
+        found += [*_solutions(notebook), *_folds(notebook), *_captions(notebook)]
     return found
 
 
@@ -150,7 +150,7 @@ def _figures(notebook: NotebookNode) -> Iterator[str]:
                 yield f"{cell.id}: has a figure without a caption"
             # A slider and a diagram hold their own description.
             own = re.search(r"^lth\.(explore|diagram)\(", cell.source, re.MULTILINE)
-            alt = about.get("image", {}).get("alt")
+            alt = about.get("image", {}).get("alt", "").strip()
             if bool(own) == bool(alt):
                 yield f"{cell.id}: needs one alt text, its own or a slider's"
             if own and own[1] == "explore" and "alt=" not in cell.source:
@@ -215,6 +215,17 @@ def _solutions(notebook: NotebookNode) -> Iterator[str]:
             yield f"{heading}: has no code"
     if "### The key" not in folded:
         yield "has no key to its predictions"
+    text = "\n".join(cell.source for cell in _markdown(notebook))
+    for heading in re.findall(r"^ *#+ .*|^\*\*.*\*\*$", text, re.MULTILINE):
+        secret = re.match(r"[#* ]*(solution|answer|the key)", heading, re.IGNORECASE)
+        if secret and not re.fullmatch(r"### (Solution [\w.]+|The key)", heading):
+            yield f"{heading}: is no heading that folds what is below it"
+    asked = re.findall(r"^### (?:Exercise|Your turn) ([\w.]+):", text, re.MULTILINE)
+    solved = re.findall(r"^### Solution (\S+)$", text, re.MULTILINE)
+    code = "\n".join(cell.source for cell in _code(notebook))
+    checked = re.findall(r'lth\.check\("([^"]+)"', code)
+    if asked != solved or {*asked} != {*checked}:
+        yield f"asks {asked}, solves {solved} and checks {sorted(set(checked))}"
 
 
 def _folds(notebook: NotebookNode) -> Iterator[str]:
@@ -228,7 +239,7 @@ def _folds(notebook: NotebookNode) -> Iterator[str]:
             yield f"{cell.id}: is folded in some places and not in others"
         if cell.id in ("parameters", "set-up") and not folded:
             yield f"{cell.id}: is not folded"
-        asks = cell.source.startswith("answer = None") or "# your answer" in cell.source
+        asks = re.search(r"^answer *= *None|# your answer", cell.source, re.MULTILINE)
         if asks and "remove-output" not in tags:
             yield f"{cell.id}: shows a reader without a kernel that it has no answer"
         if not folded and "remove-cell" not in tags:
@@ -237,6 +248,13 @@ def _folds(notebook: NotebookNode) -> Iterator[str]:
         yield f"shows {sum(seen)} lines of code, above {VISIBLE}"
     if seen and median(seen) > VISIBLE_MEDIAN:
         yield f"shows a median of {median(seen)} lines a cell, above {VISIBLE_MEDIAN}"
+
+
+def _captions(notebook: NotebookNode) -> Iterator[str]:
+    for cell in _code(notebook):
+        shows = re.search(r"^lth\.(explore|diagram)\(", cell.source, re.MULTILINE)
+        if shows and "mystnb" not in cell.metadata:
+            yield f"{cell.id}: has a picture of lth.{shows[1]} without a caption"
 
 
 def _code(notebook: NotebookNode) -> list[NotebookNode]:
@@ -288,9 +306,9 @@ def notebook() -> NotebookNode:
         v4.new_code_cell(SET_UP, id="set-up", metadata=set_up),
         v4.new_markdown_cell("## A figure\n\nwith $P_{m}`$ and `code`.", id="why"),
         v4.new_code_cell("draw()", id="line", metadata=figure),
-        v4.new_markdown_cell("## Exercises\n\nOne of them.", id="exercises"),
+        v4.new_markdown_cell("## Exercises\n\n### Exercise 0.1: add", id="exercise"),
         v4.new_markdown_cell("### Solution 0.1", id="solution"),
-        v4.new_code_cell("1 + 1", id="answer", metadata=hidden),
+        v4.new_code_cell('lth.check("0.1", 2)', id="answer", metadata=hidden),
         v4.new_markdown_cell("### The key", id="key"),
         v4.new_code_cell("lth.key({})", id="found", metadata=hidden),
     ]
@@ -340,6 +358,13 @@ BROKEN = {
     "why: is a section folded in some places": change("why", metadata={"id": "why"}),
     "solution: says more": change("solution", source="### Solution 0.1\n\nIt is 2."),
     "no key to its predictions": change("key", source="### The lock"),
+    "is no heading that folds": change("why", source="#### solution 0.2"),
+    "**Solution**: is no heading that folds": change("why", source="**Solution**"),
+    "asks ['0.2'], solves ['0.1']": change("exercise", source="### Exercise 0.2: add"),
+    "and checks ['7.1']": change("answer", source='lth.check("7.1", 2)'),
+    "line: has a picture of lth.diagram without": change(
+        "line", source='lth.diagram("loop")', metadata={}
+    ),
     "line: has metadata ['scrolled']": change("line", metadata={"scrolled": True}),
     "X1: is no readable id": change("line", id="X1"),
     "3fa9c01d: is a random id": change("line", id="3fa9c01d"),

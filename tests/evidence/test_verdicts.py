@@ -286,3 +286,31 @@ def test_a_record_that_is_not_there_yet(monkeypatch):
         judge(BETTER, "lenet-mnits/laptop")
     with pytest.raises(lth.LotteryError, match=r"has no pair of ticket and noise-3"):
         judge(replace(BETTER, other="noise-3"), "lenet-mnist/laptop")
+
+
+def test_no_run_is_counted_twice():
+    """Two experiments may share trainings; a claim is judged on one of the two."""
+    table = lth.claims().dropna(subset="mean")
+    assert len(table) > 100
+    twice = table.duplicated(["claim", "mean", "low"], keep=False)
+    assert not table[twice]["claim"].tolist()
+
+
+def test_where_there_is_no_gap_nothing_is_closed():
+    rows = [
+        (arm, 1, 0, test, 500, 1.0, 0.1)
+        for arm, test in (("ticket", 0.92), ("reinit", 0.93), ("resample", 0.9))
+    ]
+    claim = replace(BETTER, measure="closes less than a third", rounds=(1,))
+    claim = replace(claim, one="resample")
+    found = measures.under_a_third(stops(rows), claim).values
+    assert found.tolist() == pytest.approx([-1])  # the ticket is a point behind
+
+
+def test_a_seed_with_a_training_missing_has_no_fall():
+    claim = replace(BETTER, measure="falls later", one="ticket", other="reinit")
+    whole = measures.falls_later(TOY, claim).values
+    gone = (TOY["arm"] == "reinit") & (TOY["seed"] == 0) & (TOY["round"] == 2)
+    assert gone.sum() == 1
+    found = measures.falls_later(TOY[~gone], claim).values.dropna()
+    assert found.to_dict() == whole.drop(0).to_dict()

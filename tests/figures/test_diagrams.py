@@ -85,6 +85,17 @@ def test_an_unknown_name_is_one_sentence():
         lth.diagram("loops")
 
 
+@pytest.mark.parametrize("answers", [{}, {"a": "By 4"}, {"a": ("By 4",)}])
+def test_a_key_without_answers_is_one_sentence(answers):
+    with pytest.raises(lth.LotteryError, match="expected"):
+        lth.key(answers)
+
+
+def test_no_text_cuts_the_keys_table():
+    table = lth.key({"Is |w|\nlarger?": ("yes | no", "n = 3")}).data
+    assert table.split("\n")[2] == r"| Is \|w\| larger? | yes \| no | n = 3 |"
+
+
 def test_the_key_is_a_table_that_no_line_breaks():
     table = lth.key({"Does it fall?": ("By 4 %.", "live, n = 3")}).data
     head, rule, row = table.split("\n")
