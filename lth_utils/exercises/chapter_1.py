@@ -14,16 +14,10 @@ from lth_utils.exercises.checks import (
     number,
     returned,
     same_mask,
+    several,
 )
 
 _SIZES = {"fc1.weight": 235_200, "fc2.weight": 30_000, "output.weight": 1_000}
-
-
-def _numbers(answer: Any) -> list[float]:
-    """Read several numbers: a sequence, an array, a tensor, a column."""
-    values = answer.tolist() if hasattr(answer, "tolist") else answer
-    values = values.values() if isinstance(values, Mapping) else values
-    return [number(value) for value in values]
 
 
 @exercise(
@@ -48,15 +42,19 @@ def _(answer: Any) -> None:
     right="With one threshold for all, the small layers keep most of their weights.",
 )
 def _(answer: Any) -> None:
+    if hasattr(answer, "to_dict"):
+        answer = answer.to_dict()
+    elif hasattr(answer, "tolist"):
+        answer = answer.tolist()
     if isinstance(answer, list | tuple):
         answer = dict(zip(_SIZES, answer, strict=True))
-    elif hasattr(answer, "to_dict"):
-        answer = answer.to_dict()
     found = named(answer, _SIZES, "densities by layer")
     densities = {name: number(value) for name, value in found.items()}
     most = max(densities.values())
     demand(most <= 1, f"{most:g} is no density: give fractions, not percent.")
-    alike = most - min(densities.values()) < 0.01
+    least = min(densities.values())
+    demand(least >= 0, f"{least:g} is no density: it is at least 0.")
+    alike = most - least < 0.01
     demand(not alike, "Every layer keeps the same: did each have its own threshold?")
     kept = sum(size * densities[name] for name, size in _SIZES.items())
     share = round(kept / sum(_SIZES.values()), 3)
@@ -94,6 +92,13 @@ def _(answer: Any) -> None:
     other = {0.1: (97.4,), 0.2: (97.7,), 1.0: (98.6,), 0.5: (98.2,)}
     again = number(returned(answer, _measured(other, [90.0, 90.0, 90.0, 90.0])))
     near(again, 0.2, "A point below the dense networks of the same table.")
+    # One that is pruned may be the best, and a level may fail between two that pass.
+    better = {1.0: (96.0,), 0.5: (97.6,), 0.2: (95.4,), 0.1: (94.0,)}
+    lowest = number(returned(answer, _measured(better, [90.0, 90.0, 90.0, 90.0])))
+    near(lowest, 0.2, "A point below the dense networks, and not below the best ones.")
+    dips = {1.0: (97.0,), 0.5: (95.0,), 0.2: (96.5,), 0.1: (94.0,)}
+    beyond = number(returned(answer, _measured(dips, [90.0, 90.0, 90.0, 90.0])))
+    near(beyond, 0.2, "The lowest that passes, no matter that one above fails.")
 
 
 @exercise(
@@ -102,7 +107,7 @@ def _(answer: Any) -> None:
     right="The larger weights are the better choice, also for those who may train.",
 )
 def _(answer: Any) -> None:
-    gaps = _numbers(answer)
+    gaps = several(answer, None, "several numbers, a number for each seed")
     demand(len(gaps) > 1, "There is a gap for each seed: give all of them.")
     demand(min(gaps) > 0, "Take magnitude minus lot, seed by seed.")
     demand(max(gaps) > 0.2, "Give points, not fractions: 0.02 are 2 points.")
@@ -129,7 +134,7 @@ def _(answer: Any) -> None:
     right="It costs the first layer a little, and spares the output layer a lot.",
 )
 def _(answer: Any) -> None:
-    layers, one = _numbers(answer)
+    layers, one = several(answer, 2, "a pair of numbers")
     demand(max(layers, one) > 1, "Give percent: 0.5 are 50 %.")
     demand(abs(layers - one) > 1, 'The two are alike: did you say scope="global"?')
     demand(layers < 93, "So good only after retraining: prune and test at once.")

@@ -11,6 +11,7 @@ from lth_utils.exercises.checks import (
     called,
     demand,
     exercise,
+    listed,
     near,
     number,
     returned,
@@ -70,6 +71,11 @@ def _(answer: Any) -> None:
     demand(found != 0.97, "That is the last time that it is so high: take the first.")
     demand(found not in train, "That is the training accuracy: return the test's.")
     near(found, 0.93, "It is first at 0.95 or above in its second evaluation.")
+    dips = np.array([0.2, 0.96, 0.1, 0.3, 0.97, 0.4])
+    falls = np.array([0.1, 0.9, 0.2, 0.3, 0.8, 0.4])
+    early = number(returned(answer, dips, falls, 0.95))
+    hint = "Both accuracies may fall again later: the first time is what counts."
+    near(early, 0.9, hint)
     exact = number(returned(answer, train, test, 0.9))
     near(exact, 0.89, "A level that is just reached is reached: at least.")
     jump = number(returned(answer, train, test, 0.97))
@@ -85,24 +91,27 @@ def _(answer: Any) -> None:
     right="These are the heights of a reliability diagram.",
 )
 def _(answer: Any) -> None:
-    sure = np.array([0.55, 0.95, 0.6, 0.97, 0.85, 1.0, 0.5, 0.92])
-    right = np.array([True, True, False, True, False, False, True, True])
+    sure = np.array([0.55, 0.95, 0.6, 0.97, 0.85, 1.0, 0.5, 0.92, 0.9])
+    right = np.array([True, True, False, True, False, False, True, True, True])
     found = _numbers(returned(answer, sure, right, [0.5, 0.7, 0.8, 0.9, 1]), 4)
-    parts = np.array([2, 0, 0, 3]) / 8
+    parts = np.array([2, 0, 0, 4]) / 9
     demand(
         not np.allclose(np.nan_to_num(found), parts),
         "That is right answers among all images: divide by those in the bin.",
     )
-    sizes = np.array([3, 0, 1, 4]) / 8
+    sizes = np.array([3, 0, 1, 5]) / 9
     demand(
         not np.allclose(np.nan_to_num(found), sizes),
         "That is the share of images in each bin: of these, how many are right?",
     )
+    demand(np.nan_to_num(found).max() <= 1, "Give fractions: if all are right, 1.")
     demand(not found[3] > 0.99, "The last bin holds a confidence of exactly 1, too.")
     low = np.isclose(found[0], 0.5)
     demand(not low, "A confidence that equals an edge belongs to the bin above it.")
+    twice = np.isclose(found[2], 0.5)
+    demand(not twice, "An image at an edge counts twice: it belongs above the edge.")
     demand(np.isnan(found[1]), "A bin without an image has no accuracy: np.nan.")
-    wanted = np.array([2 / 3, 0, 0.75])
+    wanted = np.array([2 / 3, 0, 0.8])
     hint = "In each bin, take the mean of right over the images whose confidence is in."
     demand(np.allclose(found[[0, 2, 3]], wanted), hint)
     again = _numbers(returned(answer, sure[:2], right[:2], [0.0, 0.9, 1]), 2)
@@ -111,7 +120,8 @@ def _(answer: Any) -> None:
 
 def _numbers(answer: Any, count: int) -> np.ndarray:
     """Read so many numbers, some of them NaN perhaps, from any sequence."""
-    found: np.ndarray = np.asarray(answer, dtype=float)
+    held = listed(answer, f"{count} numbers, one for each bin")
+    found: np.ndarray = np.asarray(held, dtype=float)
     demand(found.shape == (count,), f"Expected {count} numbers, one for each bin.")
     return found
 

@@ -15,6 +15,7 @@ from lth_utils.exercises.checks import (
     near,
     number,
     returned,
+    several,
     whole,
 )
 from lth_utils.experiments.records import recorded
@@ -26,18 +27,6 @@ if TYPE_CHECKING:
 SEEN = 0.18  # of the barren networks learn when an unlucky pair is put in
 CLOSE = 0.0051  # points: an answer may be rounded
 FALLEN = ("25-8", "50-17", "100-33")  # the widths whose recorded lines fall
-
-
-def _several(answer: Any, n: int, what: str) -> list[float]:
-    """Read n numbers: a list, a tuple, an array, a tensor, a Series, or a dict."""
-    demand(answer is not None and answer is not ..., f"Expected {what}.")
-    held = answer.values() if isinstance(answer, dict) else answer
-    held = held.tolist() if hasattr(held, "tolist") else held
-    one = isinstance(held, int | float)
-    demand(not one, f"That is one number. Expected {what}.")
-    found = [number(each) for each in held]
-    demand(len(found) == n, f"Expected {what}, and got {len(found)} of them.")
-    return found
 
 
 def _widths() -> pd.DataFrame:
@@ -68,7 +57,7 @@ def _(answer: Any) -> None:
     right="A count that is 0 by construction says nothing of the tickets.",
 )
 def _(answer: Any) -> None:
-    first, second = _several(answer, 2, "two counts")
+    first, second = several(answer, 2, "two counts")
     below = 0
     stops = _widths()
     for width in FALLEN:
@@ -92,7 +81,7 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     units = whole(answer)
     demand(units != 24, "24 pairs are enough. How many units have so many?")
-    hint = "n units have n (n - 1) / 2 pairs; all of them fail with 0.82 to that power."
+    hint = "How many pairs have so many units, and how likely do all of them fail?"
     near(units, 8, hint)
 
 
@@ -125,6 +114,14 @@ def _(answer: Any) -> None:
     near(number(found), 512, "0.2 points below is still within a tolerance of 0.3.")
     never = called(answer, weights, dips - 5, 0.3)
     demand(never is None, "If no round holds, the answer is None.")
+    for tolerance, lead, held, hint in (
+        (0.25, -0.25, 410, "Just as far below as the tolerance is still within it."),
+        (0.3, 0.6, 410, "A round that is ahead holds, however far it is ahead."),
+        (0.5, -0.9, 512, "With a tolerance of 0.5, the round at -0.4 holds."),
+    ):
+        line = np.array([0.0, -0.6, 0.1, -0.4, lead])
+        again = number(returned(answer, weights, line, tolerance))
+        near(again, held, hint)
 
 
 @exercise(
@@ -133,7 +130,7 @@ def _(answer: Any) -> None:
     right="At equal numbers of weights the widths are not equally good.",
 )
 def _(answer: Any) -> None:
-    found = np.array(_several(answer, 5, "five numbers, one for each seed"))
+    found = np.array(several(answer, 5, "five numbers, one for each seed"))
     stops = _widths()
 
     def read(width: str) -> np.ndarray:

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from lth_utils.exercises.checks import (
-    array,
     called,
     demand,
     exercise,
+    grid,
     near,
     number,
     returned,
+    several,
     whole,
 )
 
@@ -22,9 +23,8 @@ from lth_utils.exercises.checks import (
     right="Exactly so many, anywhere, and for ever the same for a seed.",
 )
 def _(answer: Any) -> None:
-    def drawn(seed: int) -> np.ndarray:
-        mask: Any = returned(answer, (4, 5), 6, seed)
-        found = array(np.asarray(mask) if isinstance(mask, list) else mask, (4, 5))
+    def drawn(seed: int, shape: tuple[int, int] = (4, 5), count: int = 6) -> np.ndarray:
+        found = grid(returned(answer, shape, count, seed), shape)
         demand(np.isin(found, (0, 1)).all(), "A mask holds only 0 and 1 (or bools).")
         return found != 0
 
@@ -41,6 +41,11 @@ def _(answer: Any) -> None:
     often = np.mean(masks, axis=0)  # 0.3 expected, with a deviation of 0.03
     everywhere = "Some places are drawn more often than others: shuffle all of them."
     demand(often.min() > 0.15 and often.max() < 0.45, everywhere)
+    ways = len({mask.tobytes() for mask in masks})  # nearly all of 200, by chance
+    together = f"200 seeds give {ways} masks: who stays with whom is no chance."
+    demand(ways > 150, together)
+    left = int(drawn(0, shape=(3, 7), count=5).sum())
+    near(left, 5, "That is how many of (3, 7) it keeps where 5 should stay.")
 
 
 def _curve(order: list[int]) -> Any:
@@ -80,18 +85,13 @@ def _(answer: Any) -> None:
     near(mixed, 150, "The rows may come in any order.")
 
 
-def _two(answer: Any) -> tuple[float, float]:
-    first, second = answer.tolist() if hasattr(answer, "tolist") else answer
-    return number(first), number(second)
-
-
 @exercise(
     "2.1",
     expects="a pair of numbers, in percent: (by layer, from one pot)",
     right="How many weights each layer gets is already a piece of structure.",
 )
 def _(answer: Any) -> None:
-    layers, pot = _two(answer)
+    layers, pot = several(answer, 2, "a pair of numbers, in percent")
     demand(max(layers, pot) > 1, "Give percent: 0.5 are 50 %.")
     near_it = 'So near? Is the scope "global", or is the size wrong (19 rounds)?'
     demand(abs(layers - pot) > 5, near_it)
@@ -104,7 +104,7 @@ def _(answer: Any) -> None:
     right="The second layer is cheap, and four units are too few for ten classes.",
 )
 def _(answer: Any) -> None:
-    shape = tuple(whole(units) for units in answer)
+    shape = tuple(whole(n) for n in several(answer, 2, "a pair such as (12, 4)"))
     demand(shape in [(12, 12), (12, 4)], "Answer with (12, 12) or (12, 4).")
     demand(shape == (12, 12), "Train it for each seed, and compare the means.")
 
@@ -146,7 +146,7 @@ def _(answer: Any) -> None:
     right="In an equal time a part of the gap closes: trained values are a head start.",
 )
 def _(answer: Any) -> None:
-    once, twice = _two(answer)
+    once, twice = several(answer, 2, "a pair of numbers, in points")
     demand(once > 0, "Take fine-tuned minus newcomer.")
     demand(once > 0.1, "Give points, not fractions: 0.02 are 2 points.")
     demand(once < 10, "Give the gaps in points, not the accuracies.")

@@ -33,14 +33,17 @@ class _Raced(NamedTuple):
 
 
 _DENSE = _Raced(0.95, 900, 1000)
-_RACES = {
-    _Raced(0.96, 500, 100): "A ticket that is better in all three does not win.",
-    _Raced(0.95, 900, 100): "A ticket that is as good, and as early, does not win.",
-    _Raced(0.95, 900, 240): "A ticket of less than a quarter does not win.",
-    _Raced(0.94, 500, 100): "A ticket that is less accurate wins.",
-    _Raced(0.96, 950, 100): "A ticket that needs more iterations wins.",
-    _Raced(0.96, 500, 300): "A ticket of more than a quarter of the weights wins.",
-}
+_LARGE = _Raced(0.90, 400, 10_000)
+_RACES = [
+    (_DENSE, (0.96, 500, 100), "A ticket that is better in all three does not win."),
+    (_DENSE, (0.95, 900, 100), "A ticket that is as good, and as early, does not win."),
+    (_DENSE, (0.95, 900, 240), "A ticket of less than a quarter does not win."),
+    (_DENSE, (0.94, 500, 100), "A ticket that is less accurate wins."),
+    (_DENSE, (0.96, 950, 100), "A ticket that needs more iterations wins."),
+    (_DENSE, (0.96, 500, 300), "A ticket of more than a quarter of the weights wins."),
+    (_DENSE, (0.96, 500, 250), "A ticket of exactly a quarter of the weights wins."),
+    (_LARGE, (0.91, 300, 2000), "A ticket of 2,000 of 10,000 weights does not win."),
+]
 
 
 @exercise(
@@ -49,11 +52,14 @@ _RACES = {
     right="All three at once, and for two of them equality is enough.",
 )
 def _(answer: Any) -> None:
-    for ticket, fault in _RACES.items():
-        found = returned(answer, _DENSE, ticket)
+    for dense, ticket, fault in _RACES:
+        wins = fault.endswith("does not win.")
+        found = called(answer, dense, _Raced(*ticket))
+        demand(found is not None or not wins, "The function returns nothing yet.")
+        demand(found is not None, "Where a ticket does not win, return False.")
         single = getattr(found, "shape", ()) == () and found in (True, False)
         demand(single, "Expected True or False for each ticket.")
-        demand(bool(found) == fault.endswith("does not win."), fault)
+        demand(bool(found) == wins, fault)
 
 
 @exercise(
@@ -121,6 +127,8 @@ def _(answer: Any) -> None:
         yield from torch.arange(len(y)).split(10)
 
     rounds = returned(answer, net, x, y, batches, 3)
+    all_at_once = "All masks come at once: hand out each one in its round, by yield."
+    demand(not isinstance(rounds, list | tuple), all_at_once)
     seen = called(_handed_out, rounds, net)
     hint = "With rounds=3 there are 4 networks, the dense one first; yours hands out"
     demand(len(seen) == 4, f"{hint} {len(seen)}.")
@@ -217,6 +225,11 @@ def _(answer: Any) -> None:
         "The training itself depends on k: expected the same steps over all batches,"
         " by one optimizer, wherever the copy is taken.",
     )
+    back = any(ends[0][name][mask == 0].any() for name, mask in _toy()[1].items())
+    demand(not back, "Training brought pruned weights back: are its steps masked?")
+    adams = _adams_end()
+    close = all(torch.allclose(ends[0][n], adams[n], atol=1e-5) for n in start)
+    demand(close, "Its steps are not those of `train`: the same optimizer, and rate?")
 
 
 @exercise(
@@ -247,11 +260,29 @@ def _toy() -> tuple[nn.Module, dict[str, Tensor]]:
     return net, masks
 
 
+def _examples() -> tuple[Tensor, Tensor]:
+    return torch.linspace(-1, 1, 180).view(30, 6).sin(), torch.arange(30) % 3
+
+
+def _adams_end() -> State:
+    """Return where the chapter's `train` ends with the toy."""
+    net, masks = _toy()
+    x, y = _examples()
+    adam = torch.optim.Adam(net.parameters(), lr=1.2e-3)
+    for index in torch.arange(30).split(5):
+        adam.zero_grad()
+        nn.functional.cross_entropy(net(x[index]), y[index]).backward()
+        for name, mask in masks.items():
+            weight = net.get_parameter(name)
+            weight.grad = None if weight.grad is None else weight.grad * mask
+        adam.step()
+    return _copies(net)
+
+
 def _kept_and_end(answer: Any, batches: int, k: int) -> tuple[State, State]:
     """Return what the answer keeps of the toy, and the parameters at its end."""
     net, masks = _toy()
-    x = torch.linspace(-1, 1, 180).view(30, 6).sin()
-    y = torch.arange(30) % 3
+    x, y = _examples()
     order = iter(torch.arange(30).split(5)[:batches])
     kept = returned(answer, net, masks, x, y, order, k)
     names = [name for name, _ in net.named_parameters()]

@@ -1,5 +1,6 @@
 """Exercises of chapter 4: Fully connected networks."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from lth_utils.exercises.checks import (
     near,
     number,
     returned,
+    several,
 )
 from lth_utils.experiments.records import recorded
 from lth_utils.experiments.tables import early_stop
@@ -74,7 +76,7 @@ def _(answer: Any) -> None:
     }
     for wrong, hint in found.items():
         demand(abs(value - wrong) > 0.005 * wrong, hint)
-    hint = "(tickets - reinits).std(), over the root of the two variances' sum."
+    hint = "How far do the differences spread, and how far if nothing were shared?"
     near(value, expected, hint, within=0.01)
 
 
@@ -85,7 +87,7 @@ def _(answer: Any) -> None:
 )
 def _(answer: Any) -> None:
     table = recorded("lenet-mnist", profile="paper")
-    early, late = map(number, answer)
+    early, late = several(answer, 2, "two numbers, in points")
     soon, end = (_lead(table, "dense", length) for length in (1000, 50_000))
     fraction = abs(100 * early - soon) < 0.01
     demand(not fraction, "Those are fractions, and 0.01 is one point.")
@@ -155,8 +157,9 @@ def _(answer: Any) -> None:
         ("d", "reinit"): "These two have other masks, too.",
         ("d", "ticket"): "The claim is about masks found at once.",
     }
+    answer = answer.to_dict() if hasattr(answer, "to_dict") else answer
     demand(isinstance(answer, Mapping), "Expected a pair of arms for each letter.")
-    found = {str(key).strip().lower(): pair for key, pair in answer.items()}
+    found = {str(key).strip(" .:()").lower(): pair for key, pair in answer.items()}
     named(found, expected, "a pair of arms")
     for letter, wanted in expected.items():
         pair = _pair(found[letter], letter)
@@ -177,7 +180,7 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     slow, fast = np.array([3000, 5000, 4000]), np.array([1000, 2500, 4000])
     found = returned(answer, slow, fast)
-    of_means, of_ratios = map(number, found)
+    of_means, of_ratios = several(found, 2, "two numbers")
     swapped = round(of_means, 6) == 2.0 and round(of_ratios, 6) == 1.6
     demand(not swapped, "The ratio of means comes first.")
     hint = "divide the mean of slow by the mean of fast."
@@ -192,7 +195,7 @@ def _(answer: Any) -> None:
     right='So a "95 % interval" of three seeds is wrong once in four times.',
 )
 def _(answer: Any) -> None:
-    three, five = map(number, answer)
+    three, five = several(answer, 2, "two shares")
     demand(three <= 1 and five <= 1, "A share is at most 1: 75 % is 0.75.")
     demand(three < five, "More seeds are right more often: three come first.")
     hint = "An interval is right if its low end is below 0 and its high end above."
@@ -272,9 +275,13 @@ def _alive(values: Mapping[str, Any], ticket: Ticket) -> Iterable[tuple[str, Any
         yield name, array(values[name], tuple(mask.shape))[mask.numpy()]
 
 
+_REINIT = re.compile(r"one-?shot,?[ -]+reinit", re.IGNORECASE)
+
+
 def _pair(answer: Any, letter: str) -> set[str]:
     """Read two arms, however they are written."""
-    words = answer.split(",") if isinstance(answer, str) else list(answer)
+    one = isinstance(answer, str)  # and in a text a comma may be an arm's own
+    words = _REINIT.sub("oneshot-reinit", answer).split(",") if one else list(answer)
     pair = {_arm(str(word)) for word in words}
     arms = "dense, ticket, reinit, random, oneshot, oneshot-reinit, continued"
     known = pair <= set(arms.split(", "))

@@ -10,6 +10,7 @@ from lth_utils.exercises.checks import (
     called,
     demand,
     exercise,
+    grid,
     near,
     number,
     returned,
@@ -29,8 +30,7 @@ def _layer() -> tuple[torch.Tensor, torch.Tensor]:
 
 def _values(found: Any) -> np.ndarray:
     """Read new first values of that layer, lists too."""
-    ready = np.array(found) if isinstance(found, list | tuple) else found
-    return array(ready, (20, 30))
+    return grid(found, (20, 30))
 
 
 @exercise(
@@ -39,19 +39,24 @@ def _values(found: Any) -> np.ndarray:
     right="Ask it about ~alive, too: are survivors special?",
 )
 def _(answer: Any) -> None:
-    first = torch.tensor([[0.5, -1.0, 0.1, -0.2], [2.0, -0.4, 0.3, -3.0]])
-    last = torch.tensor([[0.9, -2.0, -0.3, 0.4], [-1.5, -0.1, 0.2, -2.0]])
-    alive = torch.tensor([[True, True, False, True], [True, False, False, True]])
+    first = torch.tensor(
+        [[0.5, -1.0, 0.1, -0.2, 1.2, 0.6], [2.0, -0.4, 0.3, -3.0, -0.7, 0.8]]
+    )
+    last = torch.tensor(
+        [[0.9, -2.0, -0.3, 0.4, 0.9, -0.5], [-1.5, -0.1, 0.2, -2.0, 0.4, 0.7]]
+    )
+    alive = torch.tensor([[1, 1, 0, 1, 1, 0], [1, 0, 0, 1, 0, 1]]) > 0
     found = returned(answer, first.clone(), last.clone(), alive.clone())
     value = number(found)
-    # Of five survivors three keep their sign; of all eight weights five.
-    demand(abs(value - 3) > 1e-6, "That is their number: divide by all survivors.")
+    # Of seven survivors five keep their sign; of all twelve weights seven. Four
+    # survivors are above 0 at first, as many at last, three both times, three grow.
+    demand(abs(value - 5) > 1e-6, "That is their number: divide by all survivors.")
     demand(value <= 1, "Return a share of 1, not a percentage.")
-    demand(abs(value - 0.4) > 1e-3, "That is the share whose sign has changed.")
-    demand(abs(value - 5 / 8) > 1e-3, "That counts the pruned weights too.")
-    demand(abs(value - 3 / 8) > 1e-3, "Divide by the survivors alone.")
+    demand(abs(value - 2 / 7) > 1e-3, "That is the share whose sign has changed.")
+    demand(abs(value - 7 / 12) > 1e-3, "That counts the pruned weights too.")
+    demand(abs(value - 5 / 12) > 1e-3, "Divide by the survivors alone.")
     hint = "Compare the signs of first and last, where alive is true."
-    near(round(value, 4), 0.6, hint, within=1e-3)
+    near(round(value, 4), 5 / 7, hint, within=1e-3)
 
 
 @exercise(
@@ -71,6 +76,10 @@ def _(answer: Any) -> None:
     demand(abs(value - signed) > 1e-3, "Compare the ends without their signs.")
     hint = "Sort by |start + change|, and average |change| on both sides."
     near(round(value, 4), 0.55 / 0.775, hint, within=1e-3)
+    other = number(returned(answer, start.clone(), change.clone(), 3))
+    # The third largest at the end is 0.4, which moved by 0.3.
+    three = (0.5 + 0.6 + 0.3) / (1.9 + 0.7 + 0.2)
+    near(round(other, 4), three, "That is for another `keep`.", within=1e-3)
 
 
 @exercise(
@@ -137,11 +146,17 @@ def _(answer: Any) -> None:
     demand(inside, "Draw from the survivors' values only.")
     same = (fresh[alive] == own).mean()
     demand(same < 0.5, "Each survivor has kept its own value: draw them at random.")
+    same_draw = _values(called(answer, values.clone(), mask.clone(), _draw(1)))
+    alike = np.array_equal(same_draw, fresh)
+    demand(alike, "Two equal generators give two draws: use no other chance.")
     again = called(answer, values.clone(), mask.clone(), _draw(2))
     differs = not np.array_equal(_values(again), fresh)
     demand(differs, "Another generator gives the same draw: use the one given.")
-    dealt = len(np.unique(fresh[alive])) == len(own)
+    drawn = len(np.unique(fresh[alive]))  # 63 %, with replacement
+    dealt = drawn == len(own)
     demand(not dealt, "Each value is dealt once: draw them with replacement.")
+    few = f"Only {drawn} of {len(own)} values come up: draw from all survivors."
+    demand(drawn > 0.5 * len(own), few)
 
 
 @exercise(
@@ -167,10 +182,12 @@ def _(answer: Any) -> None:
     right="Now draw their survivors apart from the others'.",
 )
 def _(answer: Any) -> None:
-    # Pixel k has ink, of all strengths, in k of 200 images.
+    # Pixel k has ink, of all strengths, in k of 200 images; the last has much, in one.
     count = torch.arange(784).clamp(max=200)
+    count[-1] = 1
     ink = torch.arange(200)[:, None] < count
     images = (ink * (1 + torch.arange(200)[:, None])).to(torch.uint8)
+    images[0, -1] = 200
     found = returned(answer, images.view(200, 1, 28, 28).clone())
     flags = np.ravel(np.array(found) if isinstance(found, list | tuple) else found)
     demand(len(flags) == 784, f"Return 784 flags, one a pixel: these are {flags.size}.")

@@ -5,19 +5,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from lth_utils.exercises.checks import array, demand, exercise, number, returned
+from lth_utils.exercises.checks import array, demand, exercise, grid, number, returned
 
 
-def _two_masks(answer: Any, *given: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Call a function that draws a mask twice; each call gets its own copies."""
+def _drawn(answer: Any, *given: torch.Tensor, times: int = 2) -> list[np.ndarray]:
+    """Call a function that draws a mask; each call gets its own copies."""
     shape = tuple(given[0].shape)
-    first, second = (
-        array(returned(answer, *(each.clone() for each in given)), shape) != 0
-        for _ in range(2)
-    )
-    demand((first != array(given[0])).any(), "This is the mask that was given.")
-    demand((first != second).any(), "Two calls give the same mask: draw at random.")
-    return first, second
+    found = [
+        grid(returned(answer, *(each.clone() for each in given)), shape) != 0
+        for _ in range(times)
+    ]
+    demand((found[0] != array(given[0])).any(), "This is the mask that was given.")
+    same = (found[0] == found[1]).all()
+    demand(not same, "Two calls give the same mask: draw at random.")
+    return found
 
 
 @exercise(
@@ -27,13 +28,21 @@ def _two_masks(answer: Any, *given: torch.Tensor) -> tuple[np.ndarray, np.ndarra
 )
 def _(answer: Any) -> None:
     mask = torch.arange(40).repeat(30, 1) < torch.arange(30)[:, None]
-    first, second = _two_masks(answer, mask)
+    masks = _drawn(answer, mask, times=3)
+    first = masks[0]
     kept = (first.sum(1) == array(mask).sum(1)).all()
     columns = (first.sum(0) == array(mask).sum(0)).all()
     demand(kept or not columns, "This keeps the columns' sums. A unit is a row.")
     demand(kept, "Some units have another number of inputs than before.")
     hint = "Some inputs are never drawn: every one should have the same chance."
-    demand((first | second)[-5:].any(0).all(), hint)
+    demand(np.any(masks, axis=0)[-5:].any(0).all(), hint)
+    # What was given: row k has its first k inputs. By chance, a row of k has about
+    # k (40 - k) / 40 groups of neighbours, and lacks some of the row before it.
+    groups = (first & ~np.roll(first, 1, axis=1)).sum()  # 227, by chance
+    hint = "A row's inputs stay side by side: draw each of them by chance."
+    demand(groups > 120, hint)
+    lacks = (first[:-1] & ~first[1:]).sum()  # about as many
+    demand(lacks > 120, "All rows are mixed in the same way: draw for each anew.")
 
 
 @exercise(
@@ -73,7 +82,7 @@ def _(answer: Any) -> None:
     draw = torch.rand(40, 60, generator=torch.Generator().manual_seed(0))
     chances = torch.linspace(0.1, 0.9, 40)[:, None] * torch.linspace(0.3, 1, 60)
     mask = draw < chances
-    first, _ = _two_masks(answer, mask)
+    first, _ = _drawn(answer, mask)
     given = array(mask)
     rows = (first.sum(1) == given.sum(1)).all()
     columns = (first.sum(0) == given.sum(0)).all()
@@ -98,7 +107,7 @@ def _(answer: Any) -> None:
     # More of the large ones survive, and of these more of those above zero.
     chance = values.abs() / 3 * torch.where(values > 0, 1.0, 0.5)
     mask = torch.rand(20, 50, generator=generator) < chance
-    first, _ = _two_masks(answer, mask, values)
+    first, _ = _drawn(answer, mask, values)
     given, sizes = array(mask), array(values.abs())
     demand(
         first.sum() == given.sum(), "There are more survivors, or fewer, than given."
@@ -108,6 +117,10 @@ def _(answer: Any) -> None:
     hint = "These parts are sorted with the sign. A size has none: -2 is larger than 1."
     demand(not (signed and found != wanted), hint)
     demand(found == wanted, "Some of the ten parts have another number of survivors.")
+    moved = _by_part(sizes, first & ~given)
+    still = sum(not each for each, kept in zip(moved, wanted, strict=True) if kept > 3)
+    hint = f"{still} of the ten parts have the survivors that they had: draw in each."
+    demand(not still, hint)
 
 
 def _by_part(order: np.ndarray, mask: np.ndarray) -> list[int]:

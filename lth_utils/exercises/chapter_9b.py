@@ -9,6 +9,7 @@ from lth_utils.exercises.checks import (
     array,
     demand,
     exercise,
+    grid,
     near,
     number,
     returned,
@@ -22,20 +23,23 @@ from lth_utils.exercises.checks import (
 )
 def _(answer: Any) -> None:
     weight = torch.arange(12.0).view(3, 4).cos()
-    bias, constant = torch.tensor([0.1, -0.2, 0.3]), torch.tensor([1, 0, 0, 1]) > 0
-    # Only copies are handed out: an answer may change what it is given.
-    given = (weight.clone(), bias.clone(), constant.clone(), -0.5)
-    found = returned(answer, *given)
-    new_weight, new_bias = (array(each) for each in found)
-    demand(new_weight.shape == weight.shape, "The weight keeps its shape.")
-    left = np.count_nonzero(new_weight[:, array(constant)])
-    demand(not left, "There are still connections to constant inputs.")
-    images = torch.arange(20.0).view(5, 4).sin()
-    images[:, constant] = -0.5
-    wanted = array(images @ weight.T + bias)
-    computed = array(images) @ new_weight.T + new_bias
-    hint = "Another output than before. What did the constant inputs add to each unit?"
-    demand(np.allclose(computed, wanted, atol=1e-5), hint)
+    bias = torch.tensor([0.1, -0.2, 0.3])
+    for at, value in (([1, 0, 0, 1], -0.5), ([0, 1, 0, 0], 2.0)):
+        constant = torch.tensor(at) > 0
+        # Only copies are handed out: an answer may change what it is given.
+        given = (weight.clone(), bias.clone(), constant.clone(), value)
+        found = returned(answer, *given)
+        new_weight, new_bias = (grid(each) for each in found)
+        demand(new_weight.shape == weight.shape, "The weight keeps its shape.")
+        left = np.count_nonzero(new_weight[:, array(constant)])
+        demand(not left, "There are still connections to constant inputs.")
+        images = torch.arange(20.0).view(5, 4).sin()
+        images[:, constant] = value
+        wanted = array(images @ weight.T + bias)
+        computed = array(images) @ new_weight.T + new_bias
+        other = f"For a value of {value:g} the output is another than before."
+        hint = f"{other} What did the constant inputs add to each unit?"
+        demand(np.allclose(computed, wanted, atol=1e-5), hint)
 
 
 @exercise(
@@ -46,7 +50,7 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     order = torch.tensor([3, 0, 4, 1, 2])
     mask = torch.tensor([[1, 1, 0, 0, 1], [0, 1, 1, 0, 0], [1, 0, 0, 0, 0]]) > 0
-    found = array(returned(answer, mask[:, order].clone(), order.clone()), (3, 5)) != 0
+    found = grid(returned(answer, mask[:, order].clone(), order.clone()), (3, 5)) != 0
     hint = "This shuffles once more, in the same order. It has to go the other way."
     demand((found != array(mask[:, order][:, order])).any(), hint)
     demand((found != array(mask[:, order])).any(), "Nothing has moved.")
@@ -86,8 +90,8 @@ def _(answer: Any) -> None:
     )
     demand(none == 0, "The end of a line is no neighbour of the next one's beginning.")
     demand(alone > 0 and below > 0, "Count pairs side by side and pairs of two lines.")
-    hint = "There are 2 * 27 * 28 places for a pair; a unit with k pixels keeps one"
-    hint += " with probability k / 784 * (k - 1) / 783."
+    hint = "At how many places can a pair lie, and how often does a unit that draws"
+    hint += " its k pixels, none of them twice, draw both of one?"
     near(round(alone * chance, 6), 1, hint, within=0.005)
     near(round(below * chance, 6), 1, hint, within=0.005)
     near(
@@ -110,13 +114,13 @@ def _(answer: Any) -> None:
     found = returned(answer, *(each.clone() for each in given))
     demand(len(found) == 3, "Return three things: (first, bias, second).")
     rows, offset, columns = (
-        array(each, tuple(like.shape))
+        grid(each, tuple(like.shape))
         for each, like in zip(found, given[:3], strict=True)
     )
-    right = np.array_equal(rows, array(first[order]))
+    right = np.allclose(rows, array(first[order]))
     hint = "The first weight's row j has to be that of the unit order[j]."
     demand(right, hint)
     hint = "A unit owns its bias, too: it has stayed behind."
-    demand(np.array_equal(offset, array(bias[order])), hint)
+    demand(np.allclose(offset, array(bias[order])), hint)
     hint = "The next layer reads the units in the old order."
-    demand(np.array_equal(columns, array(second[:, order])), hint)
+    demand(np.allclose(columns, array(second[:, order])), hint)

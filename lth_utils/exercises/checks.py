@@ -10,8 +10,11 @@ it expects, and its hints lead there without giving it away.
         near(whole(answer), 55_893, hint="Each round keeps four fifths.")
 """
 
+import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -43,7 +46,8 @@ def check(which: str, answer: Any) -> bool:
     """
     demands, expects, right = _EXERCISES[choose("exercise", which, _EXERCISES)]
     try:
-        demands(answer)
+        with _same_chance():
+            demands(answer)
     except (_Wrong, LotteryError) as wrong:
         say(f"{which}: not yet. {wrong}")
         return False
@@ -52,6 +56,12 @@ def check(which: str, answer: Any) -> bool:
         return False
     say(f"{which}: right. {right}")
     return True
+
+
+def _same_chance() -> AbstractContextManager[Any]:
+    """Leave torch's generator as it was: the reader's draws go on from there."""
+    torch = sys.modules.get("torch")
+    return torch.random.fork_rng(devices=[]) if torch else nullcontext()
 
 
 def exercise(which: str, expects: str, right: str) -> Callable[[_Demand], _Demand]:
@@ -79,9 +89,9 @@ def demand(condition: Any, hint: str) -> None:
 def number(answer: Any) -> float:
     """Read a finite number: Python's, NumPy's, or a tensor of one element."""
     value = _plain(answer)
-    real = isinstance(value, int | float) and not isinstance(value, bool)
+    real = isinstance(value, Real) and not isinstance(value, bool)
     demand(real, f"Expected a number, and got {_described(answer)}.")
-    demand(np.isfinite(value), f"{value} is no finite number.")
+    demand(np.isfinite(float(value)), f"{value} is no finite number.")
     return float(value)
 
 
@@ -90,6 +100,26 @@ def whole(answer: Any) -> int:
     value = number(answer)
     demand(value == int(value), f"Expected a whole number, and got {value:g}.")
     return int(value)
+
+
+def listed(answer: Any, what: str) -> list[Any]:
+    """Read several things: any sequence, an array, a column, a dict's values."""
+    demand(
+        answer is not None and answer is not ..., f"Expected {what}, and got no answer."
+    )
+    demand(not isinstance(answer, str), f"Expected {what}, and got a text.")
+    held = answer.values() if isinstance(answer, Mapping) else answer
+    held = held.tolist() if hasattr(held, "tolist") else held
+    demand(not isinstance(held, Real), f"That is one number. Expected {what}.")
+    return list(held)
+
+
+def several(answer: Any, count: int | None, what: str) -> list[float]:
+    """Read so many finite numbers (None: any number of them), as `listed` does."""
+    found = [number(each) for each in listed(answer, what)]
+    right = count is None or len(found) == count
+    demand(right, f"Expected {what}, and got {len(found)} of them.")
+    return found
 
 
 def near(value: float, expected: float, hint: str, within: float = 0.0) -> None:
@@ -110,6 +140,12 @@ def array(answer: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
         f"Expected the shape {shape}, and got {found.shape}.",
     )
     return found
+
+
+def grid(answer: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Read an array or a tensor as `array` does, or nested lists."""
+    nested = isinstance(answer, list | tuple)
+    return array(np.array([_numpy(row) for row in answer]) if nested else answer, shape)
 
 
 def same_mask(answer: Any, expected: Any, hint: str) -> None:
@@ -175,5 +211,8 @@ def _described(answer: Any) -> str:
     if answer is None or answer is ...:
         return "no answer"
     kind = type(answer).__name__
-    text = repr(answer)
+    try:
+        text = repr(answer)
+    except Exception:  # the reader's own class may fail at it
+        return f"a value of type {kind}"
     return f"the {kind} {text}" if len(text) <= 30 else f"a value of type {kind}"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import nbformat
@@ -92,6 +93,33 @@ def test_zeros_in_place_make_nothing_faster(chapter):
     text = said(chapter, "costs-numbers")
     ratio = float(re.search(r"take ([\d.]+) times as long", text)[1])
     assert 0.75 < ratio < 1.35
+
+
+def test_the_count_is_of_all_weights():
+    left = pd.Series([266_200, 53_240, 26_620], [1, 0.2, 0.1])
+    names = ("weights", "file", "bitmask file", "CSR file", "zeros", "dense", "CSR")
+    costs = pd.DataFrame(dict.fromkeys(names, left)).rename_axis("density")
+    masks = lth.prune(lth.masked(lth.LeNet()), 0.8)  # as in the chapter's cell
+    space = lifted("costs-figure", costs=costs, masks=masks, pd=pd)
+    counted = space["relative"]["multiply-adds, counted"]
+    assert np.allclose(counted, counted.index)
+
+
+def test_the_middle_has_learned_and_the_border_has_not(chapter):
+    text = said(chapter, "pixels-moved")
+    changes = re.findall(r"moved by ([\d.]+) and grew by (\d+) %", text)
+    (border, larger), (middle, grown) = [map(float, each) for each in changes]
+    assert border < middle / 3
+    assert larger < 5 < 20 < grown
+    assert "196 pixels in the middle" in text
+
+
+def test_live_and_n_are_explained_where_they_first_appear():
+    notebook = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
+    ids = [cell.id for cell in notebook.cells]
+    assert ids.index("live") == ids.index("accuracy-says") + 1
+    for cell in notebook.cells[: ids.index("live")]:
+        assert "(live" not in str(cell.metadata)
 
 
 def test_the_slider_shows_the_loss(chapter):
@@ -232,6 +260,15 @@ def by_the_first_seed(table: pd.DataFrame) -> float:
     return by("validation")(table[table["seed"] == 0])
 
 
+def below_the_best(table: pd.DataFrame) -> float:
+    return by("validation", table.groupby("density")["validation"].mean().max())(table)
+
+
+def until_one_fails(table: pd.DataFrame) -> float:
+    means = table.groupby("density")["validation"].mean().sort_index(ascending=False)
+    return means.index[(means >= means[1] - 1).cummin()].min()
+
+
 def as_it_lies(table: pd.DataFrame) -> float:
     means = table.groupby("density", sort=False)["validation"].mean()
     return means[means >= means[1] - 1].index[-1]
@@ -248,6 +285,8 @@ def as_it_lies(table: pd.DataFrame) -> float:
         ("1.B", {name: torch.tensor(d) for name, d in GLOBAL.items()}),
         ("1.B", tuple(GLOBAL.values())),
         ("1.B", pd.Series(GLOBAL)),
+        ("1.B", np.array(list(GLOBAL.values()))),
+        ("1.B", torch.tensor(list(GLOBAL.values()))),
         ("1.C", by("validation")),
         ("1.C", lambda table: np.float64(by("validation")(table))),
         ("1.1", [3.8, 3.4, 3.7]),
@@ -257,6 +296,7 @@ def as_it_lies(table: pd.DataFrame) -> float:
         ("1.1", {0: 3.8, 1: 3.4, 2: 3.7}),
         ("1.2", 0.03125),
         ("1.2", 0.031),
+        ("1.2", Fraction(1, 32)),
         ("1.3", (54.2, 91.4)),
         ("1.3", np.array([54.2, 91.4])),
         ("1.4", 63.5),
@@ -279,6 +319,7 @@ def test_right_answers(which, answer, capsys):
         ("1.B", {name: 100 * d for name, d in GLOBAL.items()}, "not percent"),
         ("1.B", {name: 1 - d for name, d in GLOBAL.items()}, "which side of it"),
         ("1.B", {name: 1.2 * d for name, d in GLOBAL.items()}, "a fifth should"),
+        ("1.B", (0.2476, -0.1667, 0.0), "at least 0"),
         ("1.B", {"fc1": 0.2}, "densities by layer, one for each of fc1.weight"),
         ("1.B", 0.063, "Expected densities by layer"),
         ("1.C", by("test"), "what only the test likes"),
@@ -286,8 +327,11 @@ def test_right_answers(which, answer, capsys):
         ("1.C", lambda table: 100 * by("validation")(table), "not percent"),
         ("1.C", lambda table: 1, "pruned nothing"),
         ("1.C", as_it_lies, "of the same table"),
+        ("1.C", below_the_best, "not below the best"),
+        ("1.C", until_one_fails, "no matter that one above fails"),
         ("1.C", 0.1, "Expected a function"),
         ("1.1", 3.6, "a number for each seed"),
+        ("1.1", "3.8 and 3.4", "and got a text"),
         ("1.1", [3.6], "give all of them"),
         ("1.1", [-3.8, -3.4, -3.7], "magnitude minus lot"),
         ("1.1", [0.038, 0.034, 0.037], "points, not fractions"),

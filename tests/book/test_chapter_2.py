@@ -70,6 +70,32 @@ def test_fine_tuned_a_twelfth_does_about_the_work_of_all(chapter):
     assert said_so.count("above 0 in 3 of n = 3 seeds") == 2
 
 
+SIDES = {
+    "21.1 %": "the ranges overlap",
+    "8.68 %": "better",
+    "3.58 %": "the ranges overlap",
+    "1.49 %": "worse",
+}
+
+
+def test_narrow_against_random_is_as_the_text_has_it(chapter):
+    (page,) = shown(chapter, "text/html", "accuracy-says")
+    ends = [tuple(map(float, e)) for e in re.findall(r"\(([\d.]+) to ([\d.]+)\)", page)]
+    for side, lots, few in zip(SIDES.values(), ends[::2], ends[1::2], strict=True):
+        assert (few[0] > lots[1]) == (side == "better")
+        assert (few[1] < lots[0]) == (side == "worse")
+
+
+def test_the_last_iteration_has_the_order_of_early_stop(chapter):
+    (text,) = re.findall(r"Dense, with as many.*", said(chapter, "values-say"))
+    dense, last, tuned = map(float, re.findall(r"([\d.]+) % \(", text))
+    assert max(dense, last) < tuned
+    assert table(chapter, "fine-tuned-says")["8.68 %"][0] > dense
+    # "As good as the whole network, down to a twelfth": and no longer below it.
+    assert table(chapter, "fine-tuned-says")["21.1 %"][0] > dense
+    assert table(chapter, "fine-tuned-says")["3.58 %"][0] < dense
+
+
 def test_its_sentences_say_n_and_spread(chapter):
     assert said(chapter, "price").count("above 0 in 3 of n = 3 seeds") == 2
     (page,) = shown(chapter, "text/html", "accuracy-says")
@@ -124,8 +150,15 @@ def test_the_key_answers_every_prediction(chapter):
     later, sooner = map(int, re.findall(r"after (\d+)", rows[1][1]))
     assert later > 2 * sooner
     costs = glued(chapter)
-    for row, name in ((0, "random-costs-15"), (2, "narrow-costs-15"), (3, "values-15")):
+    for row, name in ((0, "random-costs-15"), (3, "values-15")):
         assert f"{costs[name]:.1f} points" in rows[row][1]
+    # Better or worse: size by size, as the prose above has it.
+    for density, side in SIDES.items():
+        (gap,) = re.findall(
+            rf"{re.escape(density)}: {side} \(([+-][\d.]+) points", rows[2][1]
+        )
+        lots, few = table(chapter, "accuracy-says")[density]
+        assert abs(float(gap) - (few - lots)) < 0.11
 
 
 @pytest.mark.parametrize(("cell", "which"), EXERCISES.items())
@@ -210,6 +243,12 @@ def in_one_row(shape: tuple[int, int], count: int, seed: int) -> torch.Tensor:
     return (order < count).view(shape)
 
 
+def block(shape: tuple[int, int], count: int, seed: int) -> torch.Tensor:
+    size = shape[0] * shape[1]
+    start = torch.randint(size, (), generator=torch.Generator().manual_seed(seed))
+    return (torch.arange(size).roll(int(start)) < count).view(shape)
+
+
 def without_the_seed(shape: tuple[int, int], count: int, seed: int) -> torch.Tensor:
     return lots(shape, count, int(torch.randint(2**31, ())))
 
@@ -250,12 +289,14 @@ def above(rows: pd.DataFrame, level: float) -> int:
         ("2.1", (86.6, 44.6)),
         ("2.1", torch.tensor([86.6, 44.6])),
         ("2.1", pd.Series([86.6, 44.6])),
+        ("2.1", {"by layer": 86.6, "from one pot": 44.6}),
         ("2.2", (12, 12)),
         ("2.2", [12.0, 12.0]),
         ("2.3", 763),
         ("2.3", torch.tensor(763)),
         ("2.4", (2.3, 1.2)),
         ("2.4", np.array([2.3, 1.2])),
+        ("2.4", {1: 2.3, 2: 1.2}),
     ],
 )
 def test_right_answers(capsys, exercise, answer):
@@ -271,6 +312,9 @@ def test_right_answers(capsys, exercise, answer):
         ("2.A", lambda shape, count, seed: lots(shape, 5, seed), "6 should stay"),
         ("2.A", lambda shape, count, seed: lots(shape, count, 0), "Every seed"),
         ("2.A", without_the_seed, "no other chance"),
+        ("2.A", block, "who stays with whom"),
+        ("2.A", lambda shape, count, seed: lots((4, 5), 6, seed), "shape (3, 7)"),
+        ("2.A", lambda shape, count, seed: lots(shape, 6, seed), "where 5 should stay"),
         ("2.A", in_one_row, "more often than others"),
         ("2.A", lambda *given: lots(*given).flatten(), "the shape (4, 5)"),
         ("2.A", lots((4, 5), 6, 0), "Expected a function"),
@@ -288,6 +332,9 @@ def test_right_answers(capsys, exercise, answer):
         ("2.1", 44.6, "a pair of numbers"),
         ("2.2", (12, 4), "for each seed"),
         ("2.2", 12, "a pair such as"),
+        ("2.2", "12 and 12", "a pair such as (12, 4)"),
+        ("2.1", "86.6 and 44.6", "a pair of numbers"),
+        ("2.4", "2.3 and 1.2", "a pair of numbers"),
         ("2.3", 67, "counts the units"),
         ("2.3", 0.225, "not a share"),
         ("2.3", 2627, "pass something on"),

@@ -10,6 +10,7 @@ import torch
 from book_fixtures import ROOT, captions, glued, printed, shown
 
 import lth_utils as lth
+from lth_utils.seeds import seed_of
 from lth_utils.training.order import batches
 
 NAME = "notebooks/03-the-algorithm"
@@ -174,11 +175,31 @@ def test_the_library_gets_what_the_loop_got(chapter, rounds):
     assert iteration % 50 == 0
 
 
-def test_a_run_is_shown_as_a_table_of_one_arm(chapter):
-    (table,) = shown(chapter, "text/html", "library-table")
-    for column in ("arm", "seed", "round", "density", "iteration", "accuracy"):
-        assert f"<th>{column}</th>" in table
-    assert table.count("<td>dense</td>") == 3
+def test_seed_0_of_the_library_is_another_draw(book):
+    """So chapter 4 prints other numbers; only the generator's seed is another."""
+
+    def drawn(seed):
+        net = book["LeNet"]()
+        book["initialise"](net, seed)
+        return net.fc1.weight
+
+    library = lth.LeNet(seed=0).fc1.weight
+    assert not torch.equal(drawn(0), library)
+    assert torch.equal(drawn(seed_of("init", 0)), library)
+
+
+def test_a_word_is_new_once():
+    words = ("round", "run", "arm")
+    text = [
+        "\n".join(
+            cell.source
+            for cell in nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells
+            if cell.cell_type == "markdown"
+        )
+        for name in ("notebooks/02-why-not-small", NAME)
+    ]
+    places = [[len(re.findall(rf"\*\*{w}s?\*\*", t)) for t in text] for w in words]
+    assert places == [[0, 1], [1, 0], [1, 0]]
 
 
 def test_the_three_conditions_are_weighed(chapter, rounds):
@@ -236,6 +257,33 @@ def test_the_slips_break_what_they_should_break(chapter):
     assert second > 70
 
 
+def test_a_weight_stays_dead_only_between_units_never_at_work_together(book):
+    """Without the gradient's mask: the text says why not all are revived."""
+    data, recipe = lth.load("mnist-small"), lth.Recipe(iterations=200)
+    x, y = data.scale(data.train.images), data.train.labels
+    net = book["LeNet"]()
+    book["initialise"](net, 0)
+    init = book["snapshot"](net)
+    ones = {name: torch.ones_like(init[name]) for name in book["RATES"]}
+    book["train"](net, ones, x, y, batches(len(y), recipe, seed=0, round=0))
+    first = book["prune"](net, ones)
+    book["rewind"](net, init, first)
+    index = next(batches(len(y), recipe, seed=0, round=1))
+    seen = [x[index].flatten(1)]
+    for layer in (net.fc1, net.fc2):
+        seen.append(torch.relu(layer(seen[-1])))
+    on = [(values != 0).double() for values in seen] + [torch.ones(len(index), 10)]
+    book["train"](net, ones, x, y, [index])
+    dead = 0
+    for name, before, after in zip(first, on, on[1:], strict=False):
+        never = (after.double().T @ before) == 0
+        pruned = first[name] == 0
+        zero = net.get_parameter(name) == 0
+        assert torch.equal(zero & pruned, never & pruned)
+        dead += int((zero & pruned).sum())
+    assert dead > 0
+
+
 # The exercises
 
 
@@ -289,8 +337,9 @@ def said(capsys, number: str, answer: object) -> str:
         ("3.C", "r(a - b)", "Expected two rows of four numbers"),
         ("3.1", 18_293, "Expected a function, and got the int 18293"),
         ("3.1", lambda *_: None, "returns nothing yet"),
-        ("3.1", lambda *_: [], "there are 4 networks, the dense one first"),
-        ("3.1", lambda *_: [1, 2], "stopped with AttributeError"),
+        ("3.1", lambda *_: [], "All masks come at once"),
+        ("3.1", lambda *_: iter([]), "there are 4 networks, the dense one first"),
+        ("3.1", lambda *_: iter([1, 2]), "stopped with AttributeError"),
         ("3.2", lambda net, masks: masks, "stopped with TypeError"),
         ("3.2", lambda net, masks, rate: None, "returns nothing yet"),
         ("3.2", lambda net, masks, rate: masks, "23 of 38 living weights"),
@@ -334,6 +383,10 @@ KEEPING = {
     "depends on k": [
         (COPY, f"{COPY}\n            break"),
     ],
+    "are its steps masked": [("step(net, masks", "step(net, {}")],
+    "are not those of `train`": [
+        ("Adam(net.parameters(), lr=1.2e-3, fused=True)", "SGD(net.parameters(), 0.1)")
+    ],
 }
 
 
@@ -358,11 +411,20 @@ def wins(accuracy=">=", iteration="<=", weights="< 0.25 *"):
         "needs more iterations wins": {"iteration": "< 9 +"},
         "more than a quarter of the weights wins": {"weights": "<"},
         "less than a quarter does not win": {"weights": "< 0.2 *"},
+        "exactly a quarter of the weights wins": {"weights": "<= 0.25 *"},
+        "2,000 of 10,000 weights does not win": {"weights": "< 250 + 0 *"},
     }.items(),
 )
 def test_a_wrong_sign_is_named(capsys, hint, signs):
     signs = {name: "< 99 +" if s == "< 9 +" else s for name, s in signs.items()}
     assert hint in said(capsys, "3.A", wins(**signs))
+
+
+def test_who_returns_nothing_for_no_is_told(capsys):
+    def only_yes(dense, ticket):
+        return True if wins()(dense, ticket) else None
+
+    assert "does not win, return False" in said(capsys, "3.A", only_yes)
 
 
 def test_a_ticket_wins_in_other_words():

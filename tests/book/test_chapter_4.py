@@ -197,8 +197,86 @@ def test_it_counts_who_was_best_at_the_very_end(chapter, tables, run):
     head, *rows = table_of(chapter, "late")
     (row,) = [row for row in rows if row[0] == "reinit"]
     assert row[head.index(run)] == f"{late.sum()} of {len(late)}"
-    if run == "long":  # which the text draws, since it is hardly ever cut off
-        assert late.mean() < 0.02
+
+
+def test_no_training_of_the_long_run_is_cut_off(chapter, tables):
+    """Which is why the text draws that one."""
+    stops = lth.early_stop(tables["long"])
+    assert not stops["iteration"].eq(tables["long"]["iteration"].max()).any()
+    head, *rows = table_of(chapter, "late")
+    assert all(row[head.index("long")].startswith("0 of ") for row in rows)
+
+
+def sooner(stops: pd.DataFrame, other: str, round: int) -> pd.Series:
+    """Return by how many percent the ticket stops before another arm, by seed."""
+    at = 0 if other == "dense" else round
+    slow = stops.query(f"arm == '{other}' and round == {at}").groupby("seed")
+    fast = stops.query(f"arm == 'ticket' and round == {round}").groupby("seed")
+    return 100 * (1 - fast["iteration"].mean() / slow["iteration"].mean())
+
+
+def test_leads_over_dense_are_no_better_known_in_accuracy(chapter, tables):
+    """But gaps to the reinit are, where few weights are left, and both ways."""
+    widths = {}
+    head, *rows = table_of(chapter, "known-table")
+    for (other, round), row in zip(
+        (("dense", 7), ("reinit", 7), ("reinit", 15)), rows, strict=True
+    ):
+        at = 0 if other == "dense" else round
+        assert row[0].startswith(f"over {other}, ")
+        for run in ("recorded", "long"):
+            table = tables[run]
+            leads = {
+                "accuracy": pd.Series(
+                    accuracy(table, "ticket", round) - accuracy(table, other, at)
+                ),
+                "time": sooner(lth.early_stop(table), other, round),
+            }
+            for what, each in leads.items():
+                low, high = lth.interval(each)
+                width = widths[what, run, other, round] = (high - low) / 2 / each.mean()
+                assert row[head.index(f"{what}, {run}")] == f"{100 * width:.0f} %"
+    for run in ("recorded", "long"):
+        in_accuracy, in_time = (
+            [widths[what, run, *pair] for pair in (("dense", 7), ("reinit", 15))]
+            for what in ("accuracy", "time")
+        )
+        assert in_accuracy[0] > 0.9 * in_time[0]
+        assert in_accuracy[1] < in_accuracy[0] / 2
+        assert in_time[1] < in_time[0] / 2
+        assert abs(in_accuracy[1] - in_time[1]) < 0.1
+
+
+def test_one_shot_beats_its_reinit_where_it_does_not_win(chapter, tables):
+    table, found = tables["long"], {}
+    head, *rows = table_of(chapter, "one-shot-table")
+    assert head[1:] == ["minus its reinit", "minus dense"]
+    for round, row in zip((3, 7, 11, 15, 18, 20), rows, strict=True):
+        for (arm, at), cell in zip(
+            (("oneshot-reinit", round), ("dense", 0)), row[1:], strict=True
+        ):
+            gaps = accuracy(table, "oneshot", round) - accuracy(table, arm, at)
+            low, high = lth.interval(pd.Series(gaps))
+            wins = (gaps > 0).sum()
+            said = f"{gaps.mean():+.2f} ({low:+.2f} to {high:+.2f}), {wins} of 5"
+            assert cell == said
+            found[arm, round] = (gaps.mean(), wins)
+    assert found["oneshot-reinit", 15][1] == 5  # "in every seed"
+    assert found["dense", 15][0] < 0  # "no longer ahead"
+    assert found["oneshot-reinit", 18][1] < 4  # "the lead is gone"
+    assert found["oneshot-reinit", 20][0] < 0
+
+
+def test_at_half_of_the_weights_rounds_buy_nothing(chapter, tables):
+    told = told_by(chapter, "one-shot-say")
+    gaps = accuracy(tables["long"], "ticket", 3) - accuracy(
+        tables["long"], "oneshot", 3
+    )
+    said = lth.told(pd.Series(gaps))
+    assert f"At 51.3 %: ticket minus one-shot {said}." in told
+    low, high = lth.interval(pd.Series(gaps))
+    assert low < 0 < high
+    assert gaps.mean() < 0
 
 
 def test_cutting_a_record_short_keeps_what_came_before(chapter, tables):
@@ -244,12 +322,70 @@ def test_the_same_seeds_twice(chapter, tables):
     assert [float(cell) for cell in row[1:]] == pytest.approx(expected, abs=0.006)
 
 
+@pytest.fixture(scope="module")
+def third() -> pd.DataFrame:
+    return lth.recorded("lenet-inits", profile="laptop-again")
+
+
+def test_there_is_a_third_run_of_these_seeds(chapter, third):
+    told = told_by(chapter, "third-say")
+    ticket = accuracy(third, "ticket", 7)
+    for other, at in (("reinit", 7), ("dense", 0)):
+        said = lth.told(pd.Series(ticket - accuracy(third, other, at)))
+        assert f"At 21.1 %, third: ticket minus {other} {said}." in told
+    wins = ticket > accuracy(third, "reinit", 7)
+    assert wins.sum() == 4  # "in one seed the other sign"
+
+
+def test_no_run_is_counted_twice(tables, third):
+    """Chapter 8's newer record repeats the recorded run; its older one does not."""
+    again = lth.recorded("lenet-mnist", profile="laptop-again")
+    newer = lth.recorded("lenet-inits", profile="laptop")
+    for round in (1, 2, 7, 20):
+        for one, other, same in (
+            (tables["recorded"], newer, True),
+            (again, third, round <= 2),
+        ):
+            mine, its = (accuracy(table, "ticket", round) for table in (one, other))
+            assert np.array_equal(mine, its) == same
+    for claim, rows in lth.claims(chapter=4).groupby("claim"):
+        assert "lenet-inits/laptop" not in set(rows["record"]), claim
+        numbers = rows[["mean", "low"]].itertuples(index=False, name=None)
+        assert len(set(numbers)) == len(rows), claim
+
+
+def test_reinits_are_not_below_dense_where_l7_says(chapter, tables):
+    """L7's verdict is about a distance; its places are told beside it."""
+    again = lth.recorded("lenet-mnist", profile="laptop-again")
+    here = {"recorded": tables["recorded"], "again": again, "long": tables["long"]}
+    head, *rows = table_of(chapter, "falls-table")
+    assert head[1:] == list(here)
+    rows = {name: dict(zip(head[1:], cells, strict=True)) for name, *cells in rows}
+    for run, table in here.items():
+        dense = accuracy(table, "dense", 0)
+        gaps = pd.Series(accuracy(table, "reinit", 7) - dense)
+        assert gaps.mean() > 0
+        low, high = lth.interval(gaps)
+        said = rows["reinit minus dense, 21.1 % (points)"][run]
+        assert said == f"{gaps.mean():+.2f}"
+        assert rows["95 % interval"][run] == f"{low:+.2f} to {high:+.2f}"
+        assert rows["above 0 in"][run] == f"{(gaps > 0).sum()} of n = 5 seeds"
+        for arm in ("reinit", "ticket"):
+            mine = table[table["arm"] == arm].groupby("round")["density"].first()
+            means = pd.Series(
+                [accuracy(table, arm, round).mean() for round in mine.index], mine
+            )
+            last = means[means >= dense.mean()].index.min()
+            where = means.index[means.index < last].max()
+            said = f"{100 * where:.3g} % (of {len(mine)} densities)"
+            assert rows[f"{arm}s below dense from"][run] == said
+
+
 def test_every_claim_has_its_verdicts(chapter):
     claims = lth.claims(chapter=4)
     assert {claim[:2] for claim in claims["claim"]} == {f"L{n}" for n in range(1, 10)}
     names = {"lenet-mnist/laptop": "recorded", "lenet-mnist/laptop-again": "again"}
-    names |= {"lenet-mnist/paper": "long", "lenet-inits/laptop": "ch. 8"}
-    names |= {"lenet-inits/laptop-again": "ch. 8 again"}
+    names |= {"lenet-mnist/paper": "long", "lenet-inits/laptop-again": "third"}
     found = {}
     for verdict, claim, runs, means, _ in table_of(chapter, "claims-table")[2:]:
         numbers = re.findall(r"[\d.]+", means)
@@ -501,12 +637,17 @@ OTHERWISE = {
         ("4.B", lambda: torch.tensor([quotient()])),
         ("4.C", leads),
         ("4.C", lambda: np.array(leads())),
+        ("4.C", lambda: dict(zip((1000, 50_000), leads(), strict=True))),
         ("4.1", lambda: signs(tossed)),
         ("4.1", lambda: tossed_in_place),
         ("4.2", lambda: CLAIMS),
         ("4.2", lambda: OTHERWISE),
+        ("4.2", lambda: pd.Series(CLAIMS)),
+        ("4.2", lambda: {f"{letter}.": pair for letter, pair in CLAIMS.items()}),
+        ("4.2", lambda: CLAIMS | {"d": "one-shot, one-shot, reinit"}),
         ("4.3", lambda: lambda s, f: (s.mean() / f.mean(), (s / f).mean())),
         ("4.4", lambda: (0.74, 0.84)),
+        ("4.4", lambda: {3: 0.74, 5: 0.84}),
         ("4.4", lambda: torch.tensor([0.77, 0.81])),
     ],
 )

@@ -93,11 +93,15 @@ def test_the_pattern_on_other_values_is_worth_something_and_no_ticket(chapter):
         if name.startswith("ladder_")
     }
     ticket = values.pop("ticket")
-    assert len(values) == 5
+    assert len(values) == 6
     assert max(values.values()) < 0.5 * ticket
     assert values["units_shuffled"] > 0
     assert values["inputs_shuffled"] < values["units_shuffled"]
     assert abs(values["inputs_shuffled"]) < 0.15 * ticket
+    # Both counts alone: +0.30 of +0.55, "about half of that".
+    assert values["both_counts"] < 0.8 * values["units_shuffled"]
+    rest = values["units_shuffled"] - values["both_counts"]
+    assert glued(chapter)["units_shuffled_minus_both_counts"] == pytest.approx(rest)
 
 
 def test_chapter_4s_reinits_are_of_the_same_tickets(stops):
@@ -137,6 +141,34 @@ def test_shuffling_keeps_what_the_text_says():
                 m.long() if axis == 0 else m.T.long() for m in (moved, mask)
             )
             assert sorted(lines.tolist()) == sorted(wanted.tolist())
+
+
+def test_traded_masks_keep_both_counts_and_no_pattern():
+    names = {"torch": torch, "replace": replaced, "lth": lth}
+    ticket = lth.ticket("lenet-structure", round=11)
+    torch.manual_seed(0)
+    other = lifted("both-counts", **names)["traded"](ticket).masks
+    mask = ticket.masks["fc1.weight"]
+    for name, left in ticket.masks.items():
+        for axis in (0, 1):
+            assert torch.equal(other[name].sum(axis), left.sum(axis))
+    drawn = lth.control(ticket, "same-fan-out", 11, 0).masks["fc1.weight"]
+    common, by_chance = (
+        (each & mask).sum().item() for each in (other["fc1.weight"], drawn)
+    )
+    assert common < 1.5 * by_chance
+
+
+def test_hidden_layers_are_wider_than_chance_and_the_output_narrower(chapter):
+    table = cells(chapter, "spread-table")
+    pairs = list(zip(*(map(float, numbers(table)[i::2]) for i in (0, 1)), strict=True))
+    assert len(pairs) == 6
+    assert all(ticket > random for ticket, random in pairs[:4])
+    assert all(ticket < random for ticket, random in pairs[4:])
+
+
+def numbers(table: list[str]) -> list[str]:
+    return [each for each in table if re.fullmatch(r"[0-9.]+", each)]
 
 
 def test_each_unit_keeps_its_share_more_evenly_than_each_input():
@@ -179,9 +211,15 @@ def test_a_long_training_makes_the_first_layers_units_unequal(chapter):
         assert reads.max() > 4 * reads.min()
 
 
+def test_the_second_making_is_named_and_is_no_copy():
+    records = set(lth.claims("9").query("claim == 'F14-21'")["record"])
+    wanted = {"lenet-structure/laptop", "lenet-mnist/laptop-again", "lenet-mnist/paper"}
+    assert records == wanted
+
+
 def test_verdicts_are_the_ledgers(chapter):
     table = cells(chapter, "claims-table")
-    runs = {"laptop": "recorded", "paper": "long"}
+    runs = {"laptop": "recorded", "laptop-again": "again", "paper": "long"}
     for claim, each in lth.claims("9").groupby("claim"):
         at = table.index(claim)
         said = {
@@ -231,6 +269,7 @@ def test_the_key_says_what_was_found(chapter):
         assert f"{closes:.0f} % " in rows[0][1] + " "
     assert f"{values['ladder_units_shuffled']:+.2f}" in rows[1][1]
     assert "pixels (13 against 9 %) in the live run; units" in rows[2][1]
+    assert "pixels (11 against 7 %) in random masks" in rows[2][1]
 
 
 # Exercises
@@ -244,12 +283,15 @@ def test_exercises_wait_and_solutions_are_right(chapter, which):
 
 
 def test_neither_both_counts_nor_sizes_are_enough(chapter):
-    # Seen, n = 3: +0.19 and +0.24 of 3.00 points.
-    text = told(chapter, "solution-1-trained") + told(chapter, "solution-2-trained")
-    found = re.findall(r"minus random mask, 8.68 %: (\S+) points", text)
-    assert len(found) == 2
-    ticket = glued(chapter)["ladder_ticket"]
-    assert all(float(each) < 0.4 * ticket for each in found)
+    # Seen, n = 3: +0.30 and +0.24 of 3.00 points.
+    values = glued(chapter)
+    both = values["ladder_both_counts"]
+    assert f"both counts, 8.68 %: {both:+.2f} points" in told(
+        chapter, "solution-1-code"
+    )
+    text = told(chapter, "solution-2-trained")
+    sizes = float(re.search(r"minus random mask, 8.68 %: (\S+) points", text)[1])
+    assert max(both, sizes) < 0.4 * values["ladder_ticket"]
 
 
 def keeps_columns(mask):
@@ -270,6 +312,17 @@ def numpy_rows(mask):
 def never_the_last(mask):
     few = mask.sum(1, keepdim=True).clamp(max=39)
     return torch.cat([torch.rand(30, 39).argsort(1).argsort(1) < few, mask[:, 39:]], 1)
+
+
+def rolled(mask):
+    return torch.stack([row.roll(int(torch.randint(40, ()))) for row in mask])
+
+
+def ends_alone(mask, values):
+    found, order = mask.flatten().clone(), values.abs().flatten().argsort()
+    for part in (order[:100], order[-100:]):
+        found[part] = found[part][torch.randperm(100)]
+    return found.view_as(mask)
 
 
 def trade(mask, trades=2000):
@@ -317,6 +370,8 @@ def numpy_sizes(mask, values):
         ("9.A", keeps_columns, "A unit is a row"),
         ("9.A", lambda mask: torch.rand(mask.shape) < 0.5, "another number of inputs"),
         ("9.A", never_the_last, "never drawn"),
+        ("9.A", rolled, "stay side by side"),
+        ("9.A", lambda mask: mask[:, torch.randperm(40)], "mixed in the same way"),
         ("9.B", lambda n, p: (n * p * (1 - p)) ** 0.5, "in percent of how many"),
         ("9.B", lambda n, p: n * p * (1 - p), "variance"),
         ("9.B", lambda n, p: ((1 - p) / (n * p)) ** 0.5, "a hundred times"),
@@ -329,6 +384,7 @@ def numpy_sizes(mask, values):
         ("9.1", lambda m: m[torch.randperm(40)][:, torch.randperm(60)], "Neither"),
         ("9.1", lambda m: trade(m, 40), "units with inputs to trade"),
         ("9.2", lambda mask, values: sizes(mask, values, torch.neg), "has none"),
+        ("9.2", ends_alone, "draw in each"),
         ("9.2", lambda mask, values: keeps_rows(mask), "Some of the ten parts"),
         ("9.2", lambda mask, values: torch.rand(20, 50) < 0.3, "or fewer"),
     ],
@@ -344,6 +400,7 @@ def test_a_wrong_answer_gets_a_hint(capsys, which, answer, hint):
     [
         ("9.A", keeps_rows),
         ("9.A", numpy_rows),
+        ("9.A", lambda mask: keeps_rows(mask).tolist()),
         ("9.B", lambda n, p: 100 * ((1 - p) / (n * p)) ** 0.5),
         ("9.B", lambda n, p: torch.tensor(100 * np.sqrt(n * p * (1 - p)) / (n * p))),
         ("9.1", trade),

@@ -1,5 +1,7 @@
 """Self-checks, sentences and glued values."""
 
+from fractions import Fraction
+
 import nbformat
 import numpy as np
 import pandas as pd
@@ -56,6 +58,7 @@ def _exercises(monkeypatch):
         ("9.2", 266_200),
         ("9.2", 266_200.0),
         ("9.2", np.int64(266_200)),
+        ("9.2", Fraction(532_400, 2)),
         ("9.3", {"fc1.weight": MASK}),
         ("9.3", {"fc1.weight": torch.from_numpy(MASK).float()}),
         ("9.4", torch.ones(2, 3, requires_grad=True)),
@@ -104,6 +107,51 @@ def test_wrong_answers_get_a_sentence_and_no_traceback(which, answer, said, caps
     out = " ".join(capsys.readouterr().out.split())
     assert out.startswith(f"{which}: not yet. ")
     assert said in out
+
+
+SEVERAL = [1.5, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SEVERAL,
+        tuple(SEVERAL),
+        iter(SEVERAL),
+        np.array(SEVERAL),
+        torch.tensor(SEVERAL),
+        pd.Series(SEVERAL, index=[7, 8, 9]),
+        dict(zip("abc", SEVERAL, strict=True)),
+        [torch.tensor(1.5), np.float32(2), Fraction(4)],
+    ],
+)
+def test_several_numbers_are_read_in_any_form(answer):
+    assert checks.several(answer, 3, "three numbers") == SEVERAL
+
+
+def test_masks_are_read_as_nested_lists_where_they_may_be():
+    for answer in (MASK, MASK.tolist(), [*torch.from_numpy(MASK)]):
+        assert np.array_equal(checks.grid(answer, (2, 3)), MASK)
+
+
+def test_a_check_leaves_the_readers_generator_alone():
+    def draws(n):
+        torch.manual_seed(1)
+        return 2 * n
+
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    assert check("9.5", draws)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_answer_that_cannot_be_shown_is_no_error(capsys):
+    class Shy:
+        def __repr__(self):
+            raise ValueError("no")
+
+    assert check("9.1", Shy()) is False
+    assert "got a value of type Shy" in capsys.readouterr().out
 
 
 def test_the_librarys_own_sentence_is_passed_on(capsys):
