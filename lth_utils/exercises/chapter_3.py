@@ -1,7 +1,6 @@
 """Exercises of chapter 3: The hypothesis, and the algorithm."""
 
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,14 @@ from lth_utils.exercises.checks import (
     number,
     returned,
     same_masks,
+)
+from lth_utils.exercises.toys import (
+    adams_end,
+    copies,
+    examples,
+    same,
+    small_lenet,
+    toy,
 )
 from lth_utils.masking import apply_masks, masked
 from lth_utils.masks import State
@@ -68,16 +75,16 @@ def _(answer: Any) -> None:
     right="What training has learned is gone. All that is left of it is the mask.",
 )
 def _(answer: Any) -> None:
-    net, masks = _toy()
-    init = {name: values.sin() + 0.1 for name, values in _copies(net).items()}
-    old, first = _copies(net), {name: values.clone() for name, values in init.items()}
+    net, masks = toy()
+    init = {name: values.sin() + 0.1 for name, values in copies(net).items()}
+    old, first = copies(net), {name: values.clone() for name, values in init.items()}
     alive = {name: mask.clone() for name, mask in masks.items()}
     called(answer, net, init, masks)
     now = {name: values.detach() for name, values in net.named_parameters()}
-    demand(not _same(now, old), "The network is as it was: nothing was rewound.")
+    demand(not same(now, old), "The network is as it was: nothing was rewound.")
     shared = any(now[name].data_ptr() == init[name].data_ptr() for name in now)
     demand(not shared, "A parameter *is* the tensor in `init` now: copy its numbers.")
-    alone = _same(init, first) and _same(masks, alive)
+    alone = same(init, first) and same(masks, alive)
     demand(alone, "`init` or `masks` has changed: read them, and write to the network.")
     for name, values in now.items():
         mask = alive.get(name, torch.ones_like(values))
@@ -118,12 +125,12 @@ _RATES = {"fc1.weight": 0.2, "fc2.weight": 0.2, "output.weight": 0.1}
     right="One thing has changed and nothing else: that makes it a control.",
 )
 def _(answer: Any) -> None:
-    net, x, y = _small_lenet()
-    init = _copies(net)
+    net, x, y = small_lenet()
+    init = copies(net)
     begun: dict[int, State] = {}
 
     def batches(round: int) -> Iterator[Tensor]:
-        begun.setdefault(round, _copies(net))  # when a first batch is asked for
+        begun.setdefault(round, copies(net))  # when a first batch is asked for
         yield from torch.arange(len(y)).split(10)
 
     rounds = returned(answer, net, x, y, batches, 3)
@@ -138,9 +145,9 @@ def _(answer: Any) -> None:
         demand(turn in begun, f"Nobody asked for the batches of round {turn}.")
         start = {name: init[name] * mask.get(name, 1) for name in init}
         rewound = f"Round {turn} does not begin at the first values under its masks."
-        demand(_same(begun[turn], start), rewound)
+        demand(same(begun[turn], start), rewound)
         early = f"Round {turn} hands out its masks before the network is trained."
-        demand(not _same(end, start), early)
+        demand(not same(end, start), early)
         dead = any(end[name][mask[name] == 0].any() for name in mask)
         demand(not dead, f"In round {turn} training brought pruned weights back.")
     for before, after, end in zip(masks, masks[1:], ends, strict=False):
@@ -149,7 +156,7 @@ def _(answer: Any) -> None:
 
 def _handed_out(rounds: Any, net: nn.Module) -> list[tuple[State, State]]:
     """Return each round's masks, and the network at that moment."""
-    return [({n: (m != 0) * 1.0 for n, m in ms.items()}, _copies(net)) for ms in rounds]
+    return [({n: (m != 0) * 1.0 for n, m in ms.items()}, copies(net)) for ms in rounds]
 
 
 def _ladder(rounds: Iterable[State]) -> None:
@@ -186,7 +193,7 @@ def _by_lot(before: Tensor, after: Tensor, weight: Tensor) -> None:
     right="One ranking for all layers: a layer of large weights loses less.",
 )
 def _(answer: Any) -> None:
-    net, masks = _toy()
+    net, masks = toy()
     obedient = masked(net)
     apply_masks(obedient, masks)
     wanted = prune(obedient, 0.4, scope="global")
@@ -216,7 +223,7 @@ def _(answer: Any) -> None:
         same = all(torch.equal(kept[name], expected[name]) for name in end)
         demand(same, f"For k = {k} it did not return the parameters after {k} steps.")
         ends.append(end)
-    start = dict(_toy()[0].named_parameters())
+    start = dict(toy()[0].named_parameters())
     trained = any(not torch.equal(ends[0][name], start[name]) for name in start)
     demand(trained, "The network was not trained.")
     alike = all(torch.equal(end[n], ends[0][n]) for end in ends for n in start)
@@ -225,9 +232,9 @@ def _(answer: Any) -> None:
         "The training itself depends on k: expected the same steps over all batches,"
         " by one optimizer, wherever the copy is taken.",
     )
-    back = any(ends[0][name][mask == 0].any() for name, mask in _toy()[1].items())
+    back = any(ends[0][name][mask == 0].any() for name, mask in toy()[1].items())
     demand(not back, "Training brought pruned weights back: are its steps masked?")
-    adams = _adams_end()
+    adams = adams_end()
     close = all(torch.allclose(ends[0][n], adams[n], atol=1e-5) for n in start)
     demand(close, "Its steps are not those of `train`: the same optimizer, and rate?")
 
@@ -242,70 +249,12 @@ def _(answer: Any) -> None:
     near(number(answer), 0.5, hint, within=0.01)
 
 
-def _toy() -> tuple[nn.Module, dict[str, Tensor]]:
-    """Return a network of 30 + 15 weights, 7 of them pruned, and its masks."""
-    generator = torch.Generator().manual_seed(0)
-    net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
-    with torch.no_grad():
-        for parameter in net.parameters():
-            spread = parameter.numel() ** -0.5  # as in LeNet: fewer are larger
-            draws = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(spread * draws)
-    masks = {n: torch.ones_like(net.get_parameter(n)) for n in ("0.weight", "2.weight")}
-    masks["0.weight"][0, :5] = 0
-    masks["2.weight"][0, :2] = 0
-    with torch.no_grad():
-        for name, mask in masks.items():
-            net.get_parameter(name).mul_(mask)
-    return net, masks
-
-
-def _examples() -> tuple[Tensor, Tensor]:
-    return torch.linspace(-1, 1, 180).view(30, 6).sin(), torch.arange(30) % 3
-
-
-def _adams_end() -> State:
-    """Return where the chapter's `train` ends with the toy."""
-    net, masks = _toy()
-    x, y = _examples()
-    adam = torch.optim.Adam(net.parameters(), lr=1.2e-3)
-    for index in torch.arange(30).split(5):
-        adam.zero_grad()
-        nn.functional.cross_entropy(net(x[index]), y[index]).backward()
-        for name, mask in masks.items():
-            weight = net.get_parameter(name)
-            weight.grad = None if weight.grad is None else weight.grad * mask
-        adam.step()
-    return _copies(net)
-
-
 def _kept_and_end(answer: Any, batches: int, k: int) -> tuple[State, State]:
     """Return what the answer keeps of the toy, and the parameters at its end."""
-    net, masks = _toy()
-    x, y = _examples()
+    net, masks = toy()
+    x, y = examples()
     order = iter(torch.arange(30).split(5)[:batches])
     kept = returned(answer, net, masks, x, y, order, k)
     names = [name for name, _ in net.named_parameters()]
     named(kept, names, "copies of the parameters by name")
     return dict(kept), {name: p.detach() for name, p in net.named_parameters()}
-
-
-def _small_lenet() -> tuple[nn.Module, Tensor, Tensor]:
-    """Return a network with LeNet's names of layers, and data to train it on."""
-    layers = OrderedDict(fc1=nn.Linear(20, 30), relu1=nn.ReLU())
-    layers |= OrderedDict(fc2=nn.Linear(30, 10), relu2=nn.ReLU())
-    layers |= OrderedDict(output=nn.Linear(10, 3))
-    net, generator = nn.Sequential(layers), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
-    x = torch.randn(40, 20, generator=generator)
-    return net, x, torch.arange(40) % 3
-
-
-def _copies(net: nn.Module) -> State:
-    return {name: p.detach().clone() for name, p in net.named_parameters()}
-
-
-def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    return all(torch.equal(one[name], other[name]) for name in one)

@@ -116,7 +116,7 @@ _STYLE = (
     # All captions lie in one place, as high as the longest: nothing below moves.
     ".lth-captions{display:grid}"
     ".lth-explore p{grid-area:1/1;margin:.5rem 0 0}"
-    ".lth-explore p[hidden]{display:block;visibility:hidden}"
+    ".lth-explore p[hidden]{display:block!important;visibility:hidden}"
     ".lth-explore p:empty{margin:0}"
 )
 _PAGE = (
