@@ -1,7 +1,8 @@
 """What a reader answers: each exercise says what is right, or hints.
 
 `checks.py` is how answers are checked; then a file a chapter (`toys.py` has
-chapter 3's small networks). `check` is offered from here, so that whoever has it has all exercises.
+chapter 3's small networks). `check` is offered from here, so that whoever has
+it has all exercises.
 """
 
 from lth_utils.exercises import (  # noqa: F401  # each registers its exercises
