@@ -93,9 +93,9 @@ def under_a_third(stops: pd.DataFrame, claim: Claim) -> Measured:
     """A third of the ticket's lead over an arm, less one arm's lead over it."""
     part, colon, _ = claim.one.rpartition(":")
     third = better(stops, replace(claim, one=f"{part}{colon}ticket")).values / 3
-    lead = 3 * third
-    # Where the ticket has no lead there is nothing to close.
-    return Measured((third - better(stops, claim).values).where(lead > 0, lead))
+    if third.mean() <= 0:  # no lead: there is nothing to close
+        return Measured(third)
+    return Measured(third - better(stops, claim).values)
 
 
 # How each of the ledger's measures is taken: from `early_stop`'s rows, and a claim.

@@ -304,7 +304,7 @@ def test_where_there_is_no_gap_nothing_is_closed():
     claim = replace(BETTER, measure="closes less than a third", rounds=(1,))
     claim = replace(claim, one="resample")
     found = measures.under_a_third(stops(rows), claim).values
-    assert found.tolist() == pytest.approx([-1])  # the ticket is a point behind
+    assert found.tolist() == pytest.approx([-1 / 3])  # the ticket is a point behind
 
 
 def test_a_seed_with_a_training_missing_has_no_fall():
