@@ -602,7 +602,11 @@ def share(images):
         ("8.2", lambda v, m, g: None, "returns nothing"),
         ("8.2", lambda v, m, g: v * m, "kept its own value"),
         ("8.2", lambda v, m, g: v, "has to be 0"),
-        ("8.2", lambda v, m, g: torch.randn(20, 30) * m, "survivors' values"),
+        (
+            "8.2",
+            lambda v, m, g: torch.randn(20, 30, generator=g) * m,
+            "survivors' values",
+        ),
         ("8.2", lambda v, m, g: backwards(v, m), "Another generator"),
         ("8.2", dealt, "with replacement"),
         ("8.2", lambda v, m, g: resampled(v, m, None), "no other chance"),
