@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 import torch
@@ -60,7 +60,13 @@ def digest(name: str) -> str:
         LotteryError: If the word is unknown.
     """
     choose("data set", name, DATASETS)
-    return _DIGESTS.get(name) or load(name).digest
+    return _DIGESTS.get(name) or _computed_digest(name)
+
+
+@cache
+def _computed_digest(name: str) -> str:
+    """The hash of what is computed: the same each time, and it takes seconds."""
+    return load(name).digest
 
 
 @lru_cache(maxsize=1)

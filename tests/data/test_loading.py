@@ -3,12 +3,19 @@
 import pytest
 
 import lth_utils as lth
+from lth_utils.data import loading
 from lth_utils.data.loading import digest
 
 
 @pytest.mark.parametrize("name", ["mnist-small", "mnist-1d", "colour-digits"])
 def test_a_digest_is_the_data_sets_own(name):
     assert digest(name) == lth.load(name).digest
+
+
+def test_a_computed_data_set_is_computed_once_for_its_digest(monkeypatch):
+    first = digest("mnist-1d")
+    monkeypatch.setattr(loading, "load", None)  # to compute it again would fail
+    assert digest("mnist-1d") == first
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
