@@ -7,10 +7,12 @@ from .data import dataset as dataset
 from .data import load as load
 from .devices import best_device as best_device
 from .errors import LotteryError as LotteryError
+from .evidence import brief as brief
 from .evidence import by_seed as by_seed
 from .evidence import claims as claims
 from .evidence import interval as interval
 from .evidence import paired as paired
+from .evidence import points as points
 from .evidence import speedup as speedup
 from .evidence import told as told
 from .evidence import verdict as verdict

@@ -80,6 +80,17 @@ def paired(
     return first - second
 
 
+def points(
+    stops: pd.DataFrame, one: str, other: str, round: int, value: str = "test"
+) -> pd.Series[float]:
+    """Return one arm's accuracy minus another's, seed by seed, in points.
+
+    Raises:
+        LotteryError: As `paired`.
+    """
+    return 100 * paired(stops, one, other, round, value)
+
+
 def _both(
     stops: pd.DataFrame, one: str, other: str, round: int, value: str
 ) -> tuple[pd.Series[float], pd.Series[float]]:

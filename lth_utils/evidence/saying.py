@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import isinf, isnan
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ def told(values: pd.Series[float], unit: str = "points") -> str:
     Five seeds or more have a 95 % t interval; fewer have their range.
 
     Args:
-        values: One number a seed, such as `100 * lth.paired(...)`.
+        values: One number a seed, such as `lth.points(...)`.
         unit: What they count; "" for a bare number.
 
     Raises:
@@ -29,17 +30,41 @@ def told(values: pd.Series[float], unit: str = "points") -> str:
     >>> told(pd.Series([0.5, 0.7, 0.9]))
     '+0.70 points (+0.50 to +0.90; above 0 in 3 of n = 3 seeds)'
     """
+    mean, ends = brief(values)[:-1].split(" (")
     n, above = len(values), int((values > 0).sum())
-    if not n:
+    what = "" if n < SEEDS else "95 % interval "
+    mean = f"{mean} {unit}".rstrip()
+    return f"{mean} ({what}{ends}; above 0 in {above} of n = {n} seeds)"
+
+
+def brief(values: Iterable[float], form: str = "+.2f") -> str:
+    """Say the same in a table's cell: the mean, and between which ends it lies.
+
+    The ends are those of the 95 % t interval; of fewer than five seeds, the least
+    and the greatest.
+
+    Args:
+        values: One number a seed.
+        form: How a number is written, as Python formats it.
+
+    Raises:
+        LotteryError: If there is no value.
+
+    >>> brief([0.5, 0.7, 0.9])
+    '+0.70 (+0.50 to +0.90)'
+    """
+    import pandas as pd
+
+    found = pd.Series(list(values), dtype=float)
+    if found.empty:
         raise LotteryError(
             "There is no value to tell: expected one for each seed. Was the table"
             " filtered by a round that it does not hold?"
         )
-    span = (values.min(), values.max()) if n < SEEDS else interval(values)
-    low, high = (f"{end:+.2f}" for end in span)
-    what = "" if n < SEEDS else "95 % interval "
-    mean = f"{values.mean():+.2f} {unit}".rstrip()
-    return f"{mean} ({what}{low} to {high}; above 0 in {above} of n = {n} seeds)"
+    few = len(found) < SEEDS
+    ends = (found.min(), found.max()) if few else interval(found)
+    mean, low, high = (f"{value:{form}}" for value in (found.mean(), *ends))
+    return f"{mean} ({low} to {high})"
 
 
 def numbers(row: pd.Series[Any]) -> tuple[str, str, str]:

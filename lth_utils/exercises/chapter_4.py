@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lth_utils.evidence.pairs import by_seed, paired
+from lth_utils.evidence.pairs import by_seed, points
 from lth_utils.exercises.checks import (
     array,
     demand,
@@ -96,7 +96,7 @@ def _(answer: Any) -> None:
     demand(abs(early + soon) > 0.01, "That is dense minus ticket.")
     reinit = abs(early - _lead(table, "reinit", 1000)) < 0.01
     demand(not reinit, "That is the gap to the reinit, which the text has already.")
-    hint = "lth.paired(cut(1000), ...), and the mean over the seeds, in points."
+    hint = "lth.points(cut(1000), ...), and the mean over the seeds, in points."
     near(early, soon, f"After 1,000: {hint}", within=0.01)
     near(late, end, "After 50,000: nothing is cut off.", within=0.01)
 
@@ -207,7 +207,7 @@ def _lead(table: pd.DataFrame, other: str, length: int) -> float:
     """Return by how many points the ticket leads, had training ended sooner."""
     rows = table[table["arm"].isin(["ticket", other]) & table["round"].isin([0, 7])]
     stops = early_stop(rows[rows["iteration"] <= length])
-    return float(100 * paired(stops, "ticket", other, 7).mean())
+    return float(points(stops, "ticket", other, 7).mean())
 
 
 def _ticket() -> Ticket:

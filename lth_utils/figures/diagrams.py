@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lth_utils.errors import choose
-from lth_utils.figures.drawing import STYLE
+from lth_utils.figures.drawing import ABOVE, BELOW, STYLE
 
 _SIDE, _CELL = 5, 20  # places in a row of a matrix, and the size of one
 _MATRIX = _SIDE * _CELL
-_ABOVE, _BELOW = "#e08214", "#8073ac"
 _STYLE = (
     "max-width:100%;height:auto;font-family:inherit;font-size:14px;"
     "color:inherit;background:none"
@@ -183,7 +182,7 @@ def _matrix(
     ]
     for row, column in zip(*alive.nonzero(), strict=True):
         size = float(sizes[row, column])
-        colour = _ABOVE if values[row, column] > 0 else _BELOW
+        colour = ABOVE if values[row, column] > 0 else BELOW
         colour = colour if sign else "currentColor"
         fill = f'fill="{colour}"'
         if hollow:

@@ -55,6 +55,7 @@ BAND = "line: mean of n trainings; band: min to max"
 
 # Rounds 0, 3, 7, 11, 15 and 19 of LeNet's ladder, in percent.
 TICKS = (100, 51.3, 21.1, 8.7, 3.6, 1.5)
+ABOVE, BELOW = "#e08214", "#8073ac"  # a weight's colour: above zero, or below
 WIDTH = 5.4  # inches: a column of text, and on a phone still legible
 _DASHES = ((), (5, 1.5), (2, 1), (6, 1.5, 1.5, 1.5), (1, 1), (9, 2))
 _RC: Any = {
@@ -86,7 +87,7 @@ def canvas(
 
     Side by side they would be too small on a phone. Heights are in inches.
     """
-    heights = heights or (4,) if panels == 1 else heights or (3,) * panels
+    heights = heights or ((4,) if panels == 1 else (3,) * panels)
     _wake_pyplot()
     with plt.rc_context(_RC):
         figure, axes = plt.subplots(

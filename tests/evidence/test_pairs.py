@@ -25,6 +25,9 @@ STOPS = pd.DataFrame(
 def test_pairs_are_formed_within_a_seed_and_repeats_averaged():
     gaps = lth.paired(STOPS, "ticket", "reinit", 7)
     assert gaps.to_dict() == pytest.approx({0: 0.02, 1: 0.03})
+    assert lth.points(STOPS, "ticket", "reinit", 7).to_dict() == pytest.approx(
+        {0: 2, 1: 3}
+    )
 
 
 def test_dense_is_taken_at_round_0():
@@ -154,3 +157,16 @@ def test_a_level_is_a_share(level):
 def test_an_interval_has_one_side_or_two(sides):
     with pytest.raises(lth.LotteryError, match=r"number of sides is .* from 1 to 2"):
         lth.interval(pd.Series([1.0, 2.0]), sides=sides)
+
+
+def test_few_seeds_have_their_range_and_five_an_interval():
+    assert lth.brief([0.1, 0.4, 0.3], ".1f") == "0.3 (0.1 to 0.4)"
+    values = pd.Series([0.1, 0.4, 0.2, 0.9, 0.5])
+    low, high = lth.interval(values)
+    assert lth.brief(values) == f"+0.42 ({low:+.2f} to {high:+.2f})"
+    told = (
+        f"+0.42 points (95 % interval {low:+.2f} to {high:+.2f}; above 0 in 5 of n = 5"
+    )
+    assert lth.told(values).startswith(told)
+    with pytest.raises(lth.LotteryError, match="no value to tell"):
+        lth.brief([])
