@@ -1,14 +1,29 @@
-"""Small networks, data and experiments, so that tests train in seconds."""
+"""Small networks, data and experiments, so that tests train in seconds; a claim."""
 
 from dataclasses import replace
+from datetime import date
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lth_utils import Dataset, Experiment, Recipe, Split, dataset, experiment, load
+from lth_utils.experiments.ledger import Claim
 from lth_utils.pruning import Rates
 
 RATES: Rates = {"fc": 0.2, "output": 0.1}
+CLAIM = Claim(
+    id="T1",
+    chapter="4",
+    source="a figure",
+    says="One is better than the other.",
+    measure="better",
+    one="ticket",
+    other="reinit",
+    rounds=(7,),
+    registered=date(2026, 11, 27),
+    records=("lenet-mnist/laptop",),
+    paper=0.5,
+)
 
 
 def few(data: Dataset, train: int = 300, other: int = 100) -> Dataset:

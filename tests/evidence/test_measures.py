@@ -1,10 +1,10 @@
 """What a claim measures, against numbers that were worked out by hand."""
 
 from dataclasses import replace
-from datetime import date
 from math import log, sqrt
 from types import SimpleNamespace
 
+import helpers
 import pandas as pd
 import pytest
 import torch
@@ -23,20 +23,9 @@ from lth_utils.evidence.shapes import (
     survivors,
 )
 from lth_utils.evidence.verdicts import judge, measured
-from lth_utils.experiments.ledger import Claim, ledger
+from lth_utils.experiments.ledger import ledger
 
-CLAIM = Claim(
-    id="T1",
-    chapter="9",
-    source="a figure",
-    says="One is as claimed.",
-    measure="better",
-    one="ticket",
-    other="dense",
-    rounds=(1, 2, 3),
-    registered=date(2026, 11, 27),
-    records=(),
-)
+CLAIM = replace(helpers.CLAIM, other="dense", rounds=(1, 2, 3), records=())
 
 
 def rows(*each: str) -> torch.Tensor:

@@ -1,11 +1,11 @@
 """The one rule, and what the ledger's claims come to by it."""
 
 from dataclasses import replace
-from datetime import date
 from math import exp, inf, log, nan
 
 import pandas as pd
 import pytest
+from helpers import CLAIM as BETTER
 
 import lth_utils as lth
 from lth_utils import cli
@@ -15,21 +15,8 @@ from lth_utils.evidence.saying import numbers
 from lth_utils.evidence.verdicts import WORDS, judge
 from lth_utils.experiments import ledger as ledgers
 from lth_utils.experiments import records
-from lth_utils.experiments.ledger import UNITS, Claim, ledger
+from lth_utils.experiments.ledger import UNITS, ledger
 
-BETTER = Claim(
-    id="T1",
-    chapter="4",
-    source="a figure",
-    says="One is better than the other.",
-    measure="better",
-    one="ticket",
-    other="reinit",
-    rounds=(7,),
-    registered=date(2026, 11, 27),
-    records=("lenet-mnist/laptop",),
-    paper=0.5,
-)
 SOONER = replace(BETTER, measure="sooner", paper=2.51)
 
 
