@@ -80,10 +80,35 @@ def printed(notebook: NotebookNode, cell: str = "") -> str:
     The no-break spaces that `lth.say` sets are plain ones here.
     """
     return "".join(
-        output.text.replace("\N{NO-BREAK SPACE}", " ")
+        plain(output.text)
         for output in _outputs(notebook, cell)
         if output.output_type == "stream" and output.name == "stdout"
     )
+
+
+def told_by(notebook: NotebookNode, cell: str = "") -> str:
+    """Return the same on one line."""
+    return " ".join(printed(notebook, cell).split())
+
+
+def plain(text: str) -> str:
+    """Return a text whose no-break spaces are plain ones."""
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def lifted(chapter: str, *cells: str, **names: Any) -> dict[str, Any]:
+    """Run some of a chapter's cells alone, and return what they define.
+
+    Args:
+        chapter: Its name.
+        cells: Their ids, in order.
+        names: What they find defined.
+    """
+    notebook = nbformat.read(ROOT / f"{chapter}.ipynb", as_version=4)
+    sources = {cell.id: cell.source for cell in notebook.cells}
+    for cell in cells:
+        exec(sources[cell], names)
+    return names
 
 
 def progress(notebook: NotebookNode) -> str:
@@ -109,7 +134,7 @@ def captions(slider: str) -> list[str]:
     found = re.search(r'<div class="lth-captions">(.*?)</div>', slider, re.DOTALL)
     assert found, "this is no slider"
     texts = re.findall(r"<p[^>]*>(.*?)</p>", found[1], re.DOTALL)
-    return [unescape(t).replace("\N{NO-BREAK SPACE}", " ") for t in texts]
+    return [plain(unescape(text)) for text in texts]
 
 
 def glued(notebook: NotebookNode) -> dict[str, Any]:

@@ -54,8 +54,8 @@ class Chapter(SphinxTransform):
         words = executed.words(root, name)
         runs = executed.clock(executed.stamp(root, name)["seconds"])
         told = (
-            f"{words:,} words, about {executed.minutes(words)} minutes to read; the"
-            f" cells ran in {runs} when this page was made. Exercises come on top."
+            f"{words:,} words, about {executed.minutes(words)} minutes to read, without"
+            f" doing the exercises; the cells ran in {runs} when this page was made."
         )
         first = next(self.document.findall(nodes.section))
         first.insert(1, nodes.paragraph("", told, classes=["lth-time"]))

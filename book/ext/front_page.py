@@ -11,7 +11,6 @@ from sphinx.util.docutils import SphinxDirective
 
 ROUNDS = (0, 3, 7, 11, 15, 19)
 UNITS = 20, 14, 10  # of 300, 100 and 10
-COLOURS = "#e08214", "#8073ac"  # above zero, below
 DRAWN = (
     "Three rows of dots, units of LeNet, and lines between the rows, the weights:"
     " orange if their first value is above zero, purple if below, wider if it is"
@@ -52,7 +51,9 @@ def _drawn(ticket: Any) -> Any:
     import matplotlib.pyplot as plt
     from matplotlib.collections import LineCollection
 
-    figure, axis = plt.subplots(figsize=(5.4, 3.1), layout="constrained")
+    from lth_utils.figures.drawing import ABOVE, BELOW, WIDTH
+
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.1), layout="constrained")
     places = [[(i + 0.5) / n for i in range(n)] for n in UNITS]
     for height, name in enumerate(("fc2.weight", "output.weight")):
         below, above = places[height], places[height + 1]
@@ -65,7 +66,7 @@ def _drawn(ticket: Any) -> Any:
         axis.add_collection(
             LineCollection(
                 lines,
-                colors=[COLOURS[value < 0] for value in first],
+                colors=[ABOVE if value > 0 else BELOW for value in first],
                 linewidths=[0.3 + 2.2 * abs(value) / largest for value in first],
             )
         )

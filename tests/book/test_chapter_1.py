@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from functools import partial
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from book_fixtures import ROOT, captions, printed, shown
+from book_fixtures import ROOT, captions, lifted, shown, told_by
 from hypothesis import given
 from hypothesis import strategies as st
 from nbformat import NotebookNode
@@ -22,26 +22,14 @@ import lth_utils as lth
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR")
 
 NAME = "notebooks/01-what-is-pruning"
-FIGURES = (
-    "digits-figure",
-    "histogram",
-    "forgets-figure",
-    "retraining-figure",
-    "costs-figure",
-)
-EXERCISES = {"a": "1.A", "b": "1.B", "c": "1.C"} | {
-    str(n): f"1.{n}" for n in range(1, 5)
-}
+
+
+run = partial(lifted, NAME, lth=lth, np=np, torch=torch)
 
 
 @pytest.fixture(scope="module")
 def chapter(executed: Callable[[str], NotebookNode]) -> NotebookNode:
     return executed(NAME)
-
-
-def said(chapter: NotebookNode, cell: str) -> str:
-    """Return what a cell said, unwrapped."""
-    return " ".join(printed(chapter, cell).split())
 
 
 def percents(text: str) -> list[float]:
@@ -53,9 +41,9 @@ def percents(text: str) -> list[float]:
 
 
 def test_the_smaller_half_can_go_and_a_random_half_cannot(chapter):
-    (dense,) = percents(said(chapter, "accuracy-says"))
+    (dense,) = percents(told_by(chapter, "accuracy-says"))
     assert dense > 93
-    half, half_by_lot, tenth, _ = percents(said(chapter, "forgets-numbers"))
+    half, half_by_lot, tenth, _ = percents(told_by(chapter, "forgets-numbers"))
     assert half > dense - 1
     assert half_by_lot < half - 5
     assert tenth < dense - 10
@@ -66,7 +54,7 @@ def test_the_library_prunes_as_the_chapter_does(chapter):
 
 
 def test_a_tenth_of_the_weights_is_enough_after_retraining(chapter):
-    text = said(chapter, "retraining-numbers")
+    text = told_by(chapter, "retraining-numbers")
     tenth, dense = percents(text)
     assert dense - 1 < tenth < dense
     # The summary says that it costs something: in every seed.
@@ -74,7 +62,7 @@ def test_a_tenth_of_the_weights_is_enough_after_retraining(chapter):
 
 
 def test_the_density_is_chosen_by_the_validation_images(chapter):
-    text = said(chapter, "solution-c-code")
+    text = told_by(chapter, "solution-c-code")
     assert "Chosen: 10 %." in text
     notebook = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
     for cell in notebook.cells:  # nothing else looks for a least or a best
@@ -83,14 +71,14 @@ def test_the_density_is_chosen_by_the_validation_images(chapter):
 
 
 def test_a_file_is_not_as_small_as_its_network(chapter):
-    text = said(chapter, "costs-numbers")
+    text = told_by(chapter, "costs-numbers")
     bits, csr = map(float, re.findall(r"([\d.]+) times", text)[:2])
     assert np.allclose([bits, csr], [4 / 0.525, 4 / 0.8], rtol=0.05)
     assert "at 50 % the CSR file is still larger" in text
 
 
 def test_zeros_in_place_make_nothing_faster(chapter):
-    text = said(chapter, "costs-numbers")
+    text = told_by(chapter, "costs-numbers")
     ratio = float(re.search(r"take ([\d.]+) times as long", text)[1])
     assert 0.75 < ratio < 1.35
 
@@ -100,13 +88,13 @@ def test_the_count_is_of_all_weights():
     names = ("weights", "file", "bitmask file", "CSR file", "zeros", "dense", "CSR")
     costs = pd.DataFrame(dict.fromkeys(names, left)).rename_axis("density")
     masks = lth.prune(lth.masked(lth.LeNet()), 0.8)  # as in the chapter's cell
-    space = lifted("costs-figure", costs=costs, masks=masks, pd=pd)
+    space = run("costs-figure", costs=costs, masks=masks, pd=pd)
     counted = space["relative"]["multiply-adds, counted"]
     assert np.allclose(counted, counted.index)
 
 
 def test_the_middle_has_learned_and_the_border_has_not(chapter):
-    text = said(chapter, "pixels-moved")
+    text = told_by(chapter, "pixels-moved")
     changes = re.findall(r"moved by ([\d.]+) and grew by (\d+) %", text)
     (border, larger), (middle, grown) = [map(float, each) for each in changes]
     assert border < middle / 3
@@ -142,27 +130,14 @@ def test_the_key_answers_every_prediction(chapter):
     )
     assert [text[2] for text in asked] == ["1", "2", "3"]
     fall = float(re.search(r"By (\d+) points at once", found[0])[1])
-    tenth = percents(said(chapter, "forgets-numbers"))[2]
-    (dense,) = percents(said(chapter, "accuracy-says"))
+    tenth = percents(told_by(chapter, "forgets-numbers"))[2]
+    (dense,) = percents(told_by(chapter, "accuracy-says"))
     assert abs(fall - (dense - tenth)) < 1
     assert "n = 3" in sure[0]
 
 
-@pytest.mark.parametrize("cell", FIGURES)
-def test_every_figure_is_there(chapter, cell):
-    assert len(shown(chapter, "image/svg+xml", cell)) == 1
-
-
-@pytest.mark.parametrize(("cell", "which"), EXERCISES.items())
-def test_an_exercise_waits_and_its_solution_is_right(chapter, cell, which):
-    waiting = said(chapter, f"exercise-{cell}")
-    assert waiting.startswith(f"{which}: not yet.")
-    assert re.search("got no answer|returns nothing yet", waiting)
-    assert f"{which}: right." in said(chapter, f"solution-{cell}-code")
-
-
 def test_the_larger_weights_are_better_also_when_chance_may_train(chapter):
-    text = said(chapter, "solution-1-code")
+    text = told_by(chapter, "solution-1-code")
     once, later = map(float, re.findall(r"\+([\d.]+) points", text))
     assert text.count("above 0 in 3 of n = 3 seeds") == 2
     assert later < once / 4
@@ -171,22 +146,12 @@ def test_the_larger_weights_are_better_also_when_chance_may_train(chapter):
 # What its own cells must do
 
 
-def lifted(*cells: str, **names: Any) -> dict[str, Any]:
-    """Run some of the chapter's cells, and return what they define."""
-    notebook = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
-    sources = {cell.id: cell.source for cell in notebook.cells}
-    space = {"lth": lth, "np": np, "torch": torch, **names}
-    for cell in cells:
-        exec(sources[cell], space)
-    return space
-
-
 @given(
     values=st.lists(st.integers(-3, 3), min_size=6, max_size=6),
     going=st.integers(1, 5),
 )
 def test_the_mask_by_hand_is_the_librarys_also_with_ties(values, going):
-    largest = lifted("by-hand")["largest"]
+    largest = run("by-hand")["largest"]
     net = lth.masked(nn.Sequential(nn.Linear(3, 2)))
     weight = torch.tensor(values, dtype=torch.float32).view(2, 3)
     net[0].weight.data.copy_(weight)
@@ -203,7 +168,7 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 def test_nothing_is_lost_in_csr(weights):
-    tensors = lifted("as-csr")["as_csr"](weights)
+    tensors = run("as-csr")["as_csr"](weights)
     for name, weight in weights.items():
         values, columns, rows = (
             tensors[f"{name} {part}"] for part in ("values", "columns", "rows")
@@ -217,7 +182,7 @@ def test_nothing_is_lost_in_csr(weights):
 
 
 def test_nothing_is_lost_in_the_bitmask(weights):
-    tensors = lifted("as-bitmask")["as_bitmask"](weights)
+    tensors = run("as-bitmask")["as_bitmask"](weights)
     for name, weight in weights.items():
         bits = np.unpackbits(tensors[f"{name} bits"].numpy(), count=weight.numel())
         back = torch.zeros(weight.numel())
@@ -231,7 +196,7 @@ def test_what_is_timed_is_lenet():
     for layer in (net.fc1, net.fc2, net.output):
         nn.init.normal_(layer.bias)
     lth.apply_masks(net, lth.prune(net, 0.9))
-    space = lifted("scores", digits=digits, nets=[net])
+    space = run("scores", digits=digits, nets=[net])
     weights = [layer.weight.detach() for layer in (net.fc1, net.fc2, net.output)]
     with torch.no_grad():
         expected = net(digits.scale(digits.test.images[:256])).T

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from book_fixtures import ROOT, captions, glued, printed, shown
+from book_fixtures import ROOT, captions, glued, plain, shown, told_by
 from nbformat import NotebookNode
 
 import lth_utils as lth
@@ -17,18 +17,11 @@ import lth_utils as lth
 NAME = "notebooks/02-why-not-small"
 ROUNDS = (7, 11, 15, 19)
 DENSITIES = ("21.1 %", "8.68 %", "3.58 %", "1.49 %")
-EXERCISES = {"a": "2.A", "b": "2.B"} | {str(n): f"2.{n}" for n in range(1, 5)}
-FIGURES = ("picture", "accuracy", "recorded", "recorded-stop", "fine-tuned-figure")
 
 
 @pytest.fixture(scope="module")
 def chapter(executed: Callable[[str], NotebookNode]) -> NotebookNode:
     return executed(NAME)
-
-
-def said(chapter: NotebookNode, cell: str) -> str:
-    """Return what a cell said, unwrapped."""
-    return " ".join(printed(chapter, cell).split())
 
 
 def table(chapter: NotebookNode, cell: str) -> dict[str, list[float]]:
@@ -64,7 +57,7 @@ def test_the_same_structure_needs_its_trained_values(chapter):
 def test_fine_tuned_a_twelfth_does_about_the_work_of_all(chapter):
     tuned, new, lots = table(chapter, "fine-tuned-says")["8.68 %"]
     assert tuned > new > lots
-    said_so = said(chapter, "values-say")
+    said_so = told_by(chapter, "values-say")
     (dense,) = re.findall(r"as many steps again: ([\d.]+) %", said_so)
     assert abs(tuned - float(dense)) < 1
     assert said_so.count("above 0 in 3 of n = 3 seeds") == 2
@@ -87,7 +80,7 @@ def test_narrow_against_random_is_as_the_text_has_it(chapter):
 
 
 def test_the_last_iteration_has_the_order_of_early_stop(chapter):
-    (text,) = re.findall(r"Dense, with as many.*", said(chapter, "values-say"))
+    (text,) = re.findall(r"Dense, with as many.*", told_by(chapter, "values-say"))
     dense, last, tuned = map(float, re.findall(r"([\d.]+) % \(", text))
     assert max(dense, last) < tuned
     assert table(chapter, "fine-tuned-says")["8.68 %"][0] > dense
@@ -97,7 +90,7 @@ def test_the_last_iteration_has_the_order_of_early_stop(chapter):
 
 
 def test_its_sentences_say_n_and_spread(chapter):
-    assert said(chapter, "price").count("above 0 in 3 of n = 3 seeds") == 2
+    assert told_by(chapter, "price").count("above 0 in 3 of n = 3 seeds") == 2
     (page,) = shown(chapter, "text/html", "accuracy-says")
     assert len(re.findall(r"[\d.]+ % \([\d.]+ to [\d.]+\)", page)) == 8
     assert list(table(chapter, "accuracy-says")) == list(DENSITIES)
@@ -136,14 +129,9 @@ def test_the_record_has_the_papers_dashed_lines(chapter):
     assert holds == [True, True, False, False]
 
 
-@pytest.mark.parametrize("cell", FIGURES)
-def test_every_figure_is_there(chapter, cell):
-    assert len(shown(chapter, "image/svg+xml", cell)) == 1
-
-
 def test_the_key_answers_every_prediction(chapter):
     (key,) = shown(chapter, "text/markdown", "key-answers")
-    key = key.replace("\N{NO-BREAK SPACE}", " ")
+    key = plain(key)
     rows = [row.split(" | ") for row in key.split("\n")[2:]]
     assert [asked[2] for asked, *_ in rows] == ["1", "2", "3", "4"]
     assert all("n = 3" in sure for *_, sure in rows)
@@ -161,16 +149,8 @@ def test_the_key_answers_every_prediction(chapter):
         assert abs(float(gap) - (few - lots)) < 0.11
 
 
-@pytest.mark.parametrize(("cell", "which"), EXERCISES.items())
-def test_an_exercise_waits_and_its_solution_is_right(chapter, cell, which):
-    waiting = said(chapter, f"exercise-{cell}")
-    assert waiting.startswith(f"{which}: not yet.")
-    assert re.search("got no answer|returns nothing yet", waiting)
-    assert f"{which}: right." in said(chapter, f"solution-{cell}-code")
-
-
 def test_time_closes_a_part_of_the_gap_and_not_all_of_it(chapter):
-    text = said(chapter, "solution-4-code")
+    text = told_by(chapter, "solution-4-code")
     gaps = [float(gap) for gap in re.findall(r"\+([\d.]+) points", text)]
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[1] < 0.75 * gaps[0]

@@ -7,7 +7,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from book_fixtures import ROOT, captions, glued, printed, shown
+from book_fixtures import ROOT, captions, glued, plain, printed, shown, told_by
 
 import lth_utils as lth
 from lth_utils.seeds import seed_of
@@ -159,7 +159,7 @@ def test_every_ticket_is_ahead_of_the_dense_network_at_the_first_look(rounds):
 
 
 def test_both_moments_are_told_and_are_the_curves_own(chapter, rounds):
-    text = " ".join(printed(chapter, "rounds-told").split())
+    text = told_by(chapter, "rounds-told")
     early, end = text.split(" Test accuracy after ")
     for told, moment in ((early, "stop"), (end, "end")):
         dense, _, _, last, _ = numbers(told)
@@ -167,7 +167,7 @@ def test_both_moments_are_told_and_are_the_curves_own(chapter, rounds):
 
 
 def test_the_library_gets_what_the_loop_got(chapter, rounds):
-    text = printed(chapter, "library-says").replace("\n", " ")
+    text = told_by(chapter, "library-says")
     _, iteration, accuracy, own, ours = numbers(text)
     assert own == rounds[10]["at"]
     assert ours == rounds[10]["stop"]
@@ -228,7 +228,7 @@ def test_the_chapter_keeps_what_later_ones_ask():
 
 def test_the_key_holds_what_the_chapter_found(chapter, rounds):
     (key,) = shown(chapter, "text/markdown", "key-table")
-    key = key.replace("\N{NO-BREAK SPACE}", " ")
+    key = plain(key)
     one, two, three, four = key.splitlines()[2:]
     stop, end = re.findall(r"[+-][\d.]+", one)
     for told, moment in ((stop, "stop"), (end, "end")):
@@ -287,26 +287,8 @@ def test_a_weight_stays_dead_only_between_units_never_at_work_together(book):
 # The exercises
 
 
-EXERCISES = {
-    "3.A": ("exercise-a", "solution-a-code"),
-    "3.B": ("exercise-b", "solution-b-code"),
-    "3.C": ("exercise-c", "solution-c-code"),
-    "3.1": ("exercise-3-1-answer", "solution-3-1"),
-    "3.2": ("exercise-3-2-answer", "solution-3-2"),
-    "3.3": ("exercise-3-3-answer", "solution-3-3"),
-    "3.4": ("exercise-3-4-answer", "solution-3-4"),
-}
-
-
-@pytest.mark.parametrize("number", EXERCISES)
-def test_an_exercise_waits_for_its_answer_and_its_solution_is_right(chapter, number):
-    asked, solved = EXERCISES[number]
-    assert f"{number}: not yet." in printed(chapter, asked)
-    assert f"{number}: right." in printed(chapter, solved)
-
-
 def test_chance_costs_more_than_pruning_by_magnitude(chapter, rounds):
-    text = printed(chapter, "solution-3-1-run").replace("\n", " ")
+    text = told_by(chapter, "solution-3-1-run")
     number, left, lot, ticket, dense, _ = numbers(text)
     assert (number, left) == (6, rounds[6]["left"])
     assert (ticket, dense) == (rounds[6]["end"], rounds[0]["end"])

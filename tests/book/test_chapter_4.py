@@ -9,16 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from book_fixtures import ROOT, captions, glued, printed, shown
+from book_fixtures import ROOT, captions, glued, plain, printed, shown, told_by
 from torch import nn
 
 import lth_utils as lth
 
 NAME = "notebooks/04-fully-connected"
 SOURCE = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
-FIGURES = [  # of matplotlib: no slider, no diagram
-    cell.id for cell in SOURCE.cells if "image" in cell.metadata.get("mystnb", {})
-]
 ROUNDS = {"21": 7, "8_7": 11, "3_6": 15}
 SEEDS = {"live": 3, "recorded": 5, "long": 5}
 
@@ -89,10 +86,6 @@ def table_of(chapter: nbformat.NotebookNode, cell: str) -> list[list[str]]:
     rows = re.findall(r"<tr.*?</tr>", html, re.DOTALL)
     plain = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
     return [[unescape(text).strip() for text in row] for row in plain]
-
-
-def told_by(chapter: nbformat.NotebookNode, cell: str) -> str:
-    return " ".join(printed(chapter, cell).split())
 
 
 def test_each_run_has_one_name(chapter, tables):
@@ -406,7 +399,7 @@ def test_every_claim_has_its_verdicts(chapter):
 def test_the_key_answers_the_three_predictions(chapter, tables):
     (key,) = shown(chapter, "text/markdown", "key-table")
     asked = [("dense", 7), ("reinit", 7), ("oneshot", 15)]
-    rows = key.replace("\N{NO-BREAK SPACE}", " ").split("\n")[2:]
+    rows = plain(key).split("\n")[2:]
     for number, ((other, round), row) in enumerate(zip(asked, rows, strict=True), 1):
         assert row.startswith(f"| {number}. ")
         for run, table in tables.items():
@@ -417,12 +410,6 @@ def test_the_key_answers_the_three_predictions(chapter, tables):
 
 
 # Figures and sliders
-
-
-@pytest.mark.parametrize("cell", FIGURES)
-def test_the_figure_is_shown_once(chapter, cell):
-    pictures = shown(chapter, "image/png", cell) + shown(chapter, "image/svg+xml", cell)
-    assert len(pictures) == 1
 
 
 def test_the_slider_has_a_stop_for_each_recorded_density(chapter, tables):
@@ -465,20 +452,6 @@ def test_the_slider_of_accuracies_is_the_papers_figure_4(chapter):
 
 
 # Exercises
-
-
-def answers() -> list[str]:
-    """Return the numbers of all exercises, in the order of their cells."""
-    code = "".join(cell.source for cell in SOURCE.cells if cell.cell_type == "code")
-    return list(dict.fromkeys(re.findall(r'lth.check\("(4\.\w)"', code)))
-
-
-def test_exercises_wait_and_solutions_are_right(chapter):
-    assert answers() == ["4.A", "4.B", "4.C", "4.1", "4.2", "4.3", "4.4"]
-    for which in answers():
-        cell = which[2:].lower()
-        assert f"{which}: not yet" in printed(chapter, f"answer-{cell}")
-        assert f"{which}: right" in printed(chapter, f"solution-{cell}-code")
 
 
 def test_the_readers_reinit_is_the_runs(chapter):

@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from book_fixtures import ROOT, captions, glued, printed, shown
+from book_fixtures import ROOT, captions, glued, lifted, plain, shown, told_by
 
 import lth_utils as lth
 
 NAME = "notebooks/08-initialization"
 SOURCE = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
-FIGURES = [cell.id for cell in SOURCE.cells if "mystnb" in cell.metadata]
 ROUNDS = {"21": 7, "8_7": 11}
 LEFT = {"21": "21.1 %", "8_7": "8.68 %"}
 SEEDS = {"live": 3, "recorded": 5}
@@ -27,11 +26,6 @@ def chapter(executed):
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pd.DataFrame]:
     return {"live": lth.run("lenet-inits"), "recorded": lth.recorded("lenet-inits")}
-
-
-def told(chapter, cell: str) -> str:
-    """Return what a cell printed, in one line."""
-    return " ".join(printed(chapter, cell).split())
 
 
 def table(chapter, cell: str) -> dict[tuple[str, ...], list[str]]:
@@ -197,7 +191,7 @@ def test_turned_signs_explain_a_part_of_what_noise_costs(chapter):
 
 
 def test_an_untrained_ticket_knows_something_and_its_reinit_nothing(chapter):
-    text = told(chapter, "untrained")
+    text = told_by(chapter, "untrained")
     found = re.findall(r"untrained: ([\d.]+) \(", text)
     ticket, reinit = map(float, found)
     assert ticket > 40  # 82.9 [75.8]
@@ -252,7 +246,7 @@ def test_the_later_layers_keep_two_peaks_however_long(chapter):
 
 def test_near_zero_a_half_or_a_third_as_many_survive_the_long_training(chapter):
     (key,) = shown(chapter, "text/markdown", "key-table")
-    key = key.replace("\N{NO-BREAK SPACE}", " ")
+    key = plain(key)
     rates = [int(rate) for rate in re.findall(r"(\d+) %,? ", key)[:3]]
     bell = 0.1974 / 0.5 / 0.2420  # of a Gaussian: its middle over its sides
     for rate, (_, _, long) in zip(rates, shapes(chapter).values(), strict=True):
@@ -269,7 +263,7 @@ def test_live_the_first_layer_leans_down_the_more_the_fewer_are_left(chapter):
     (slider,) = shown(chapter, "text/html", "survivors-slider")
     above = {}
     for caption in captions(slider):
-        said = caption.replace("\N{NO-BREAK SPACE}", " ")
+        said = plain(caption)
         round = int(re.findall(r"Round (\d+)", said)[0])
         shares = re.findall(r"(\d+) %", said.split("start above zero")[1])
         above[round] = [int(share) for share in shares]
@@ -296,7 +290,7 @@ def test_the_valley_is_deeper_for_faint_pixels(chapter):
 
 
 def test_sgd_leaves_two_peaks_in_every_layer(chapter):
-    found = re.findall(r"([\d.]+) \(", told(chapter, "sgd-say"))
+    found = re.findall(r"([\d.]+) \(", told_by(chapter, "sgd-say"))
     assert len(found) == 3
     assert max(map(float, found)) < 0.5  # 0.04
 
@@ -337,7 +331,7 @@ def test_the_tickets_own_weights_moved_more_but_less_than_a_choice_makes(chapter
         assert ends(own[1])[1] < ends(dealt[1])[0]  # 11 < 31, 10 < 24
     own, once, dealt = (rows[HIDDEN[0], k][0] for k in ("ticket", "at once", "dealt"))
     (key,) = shown(chapter, "text/markdown", "key-table")
-    key = key.replace("\N{NO-BREAK SPACE}", " ")
+    key = plain(key)
     (line,) = re.findall(r"^\| 3\. .*", key, re.MULTILINE)
     assert line.index(own) < line.index("at once") < line.index(once)
     assert line.index(once) < line.index(dealt)
@@ -381,14 +375,16 @@ def test_every_claim_has_its_verdicts(chapter):
     assert rows == expected
     for word, count in claims["verdict"].value_counts().items():
         said = f"{word}: {count} of {len(claims)} verdicts."
-        assert said in told(chapter, "claims-count")
+        assert said in told_by(chapter, "claims-count")
 
 
 def test_what_has_no_record_has_no_verdict(chapter):
     seen_live = ("dealt-table", "halves-table", "wide-say", "untrained")
     for cell in (*seen_live, "sgd-say", "solution-1-table"):
         html = "".join(shown(chapter, "text/html", cell))
-        assert not re.search("replicated|partly|interval", html + told(chapter, cell))
+        assert not re.search(
+            "replicated|partly|interval", html + told_by(chapter, cell)
+        )
     (key,) = shown(chapter, "text/markdown", "key-table")
     assert key.count("no verdict") == 2
 
@@ -398,20 +394,12 @@ def test_the_key_answers_every_prediction(chapter):
     (key,) = shown(chapter, "text/markdown", "key-table")
     asked = re.findall(r"^(\d+)\. ", asks, re.MULTILINE)
     assert re.findall(r"^\| (\d+)\. ", key, re.MULTILINE) == asked
-    rows = key.replace("\N{NO-BREAK SPACE}", " ").splitlines()[2:]
+    rows = plain(key).splitlines()[2:]
     assert all(re.search(r"n = \d", row) for row in rows)
 
 
-def lifted(*ids: str, **names: object) -> dict:
-    """Run some of the notebook's cells alone and return what they define."""
-    for cell in SOURCE.cells:
-        if cell.id in ids:
-            exec(cell.source, names)
-    return names
-
-
 def test_the_middle_of_a_bell_curve_is_higher_than_its_sides():
-    cells = lifted("layers", "middle")
+    cells = lifted(NAME, "layers", "middle")
     dense = lth.from_seed("lenet", 0)
     bell = cells["middle"](dense, "fc1.weight")
     sides = 0.2420 / 1.0  # the Gaussian between 0.75 and 1.25, on both sides
@@ -423,7 +411,7 @@ def test_the_middle_of_a_bell_curve_is_higher_than_its_sides():
 
 
 def test_noise_turns_as_many_signs_as_a_draw_of_it_does():
-    cells = lifted("layers", "middle", "signs-kept", torch=torch)
+    cells = lifted(NAME, "layers", "middle", "signs-kept", torch=torch)
     dense = lth.from_seed("lenet", 0)
     assert cells["signs_kept"](dense, 0) == pytest.approx(100, abs=1e-3)
     assert cells["signs_kept"](dense, 1) == pytest.approx(75, abs=0.3)
@@ -437,7 +425,7 @@ LAYERS = ("fc1.weight", "fc2.weight", "output.weight")
 
 
 def test_each_half_keeps_what_it_says_and_nothing_else():
-    cells = lifted("sizes-only", "halves-make", torch=torch, LAYERS=LAYERS)
+    cells = lifted(NAME, "sizes-only", "halves-make", torch=torch, LAYERS=LAYERS)
     values = torch.randn(40, 50, generator=generator(0))
     mask = values.abs() > 0.5
     for half, kept, other in (
@@ -455,12 +443,6 @@ def test_each_half_keeps_what_it_says_and_nothing_else():
 # Figures, slider, exercises
 
 
-@pytest.mark.parametrize("cell", sorted(set(FIGURES) - {"survivors-slider"}))
-def test_the_figure_is_shown_once(chapter, cell):
-    pictures = shown(chapter, "image/png", cell) + shown(chapter, "image/svg+xml", cell)
-    assert len(pictures) == 1
-
-
 def test_the_slider_says_each_rounds_shape(chapter):
     (slider,) = shown(chapter, "text/html", "survivors-slider")
     labels = re.findall(r'"label": "([^"]*)"', slider)
@@ -471,18 +453,6 @@ def test_the_slider_says_each_rounds_shape(chapter):
     assert np.allclose([float(value) for value in dense], 1.63, atol=0.2)
     # A stop's sentence is as long as any other's, give or take "8.68" for "80".
     assert max(map(len, said)) - min(map(len, said)) <= 4
-
-
-TURNS = {"turn-a": "8.A", "turn-b": "8.B", "turn-c": "8.C"}
-
-
-def test_exercises_wait_and_solutions_are_right(chapter):
-    for number in range(1, 5):
-        assert f"8.{number}: not yet" in printed(chapter, f"answer-{number}")
-        assert f"8.{number}: right" in printed(chapter, f"solution-{number}-code")
-    for turn, number in TURNS.items():
-        assert f"{number}: not yet" in printed(chapter, f"{turn}-answer")
-        assert f"{number}: right" in printed(chapter, f"{turn}-code")
 
 
 def generator(seed: int) -> torch.Generator:

@@ -3,18 +3,15 @@
 import re
 from dataclasses import replace as replaced
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from book_fixtures import ROOT, glued, printed, shown
+from book_fixtures import glued, lifted, plain, shown, told_by
 
 import lth_utils as lth
 
 NAME = "notebooks/09-structure"
-SOURCE = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
-FIGURES = [c.id for c in SOURCE.cells if "image" in c.metadata.get("mystnb", {})]
 SEEDS = {"live": 3, "recorded": 5}
 
 
@@ -30,10 +27,6 @@ def stops() -> dict[str, pd.DataFrame]:
         "recorded": lth.recorded("lenet-structure"),
     }
     return {name: lth.early_stop(table) for name, table in tables.items()}
-
-
-def told(chapter, cell: str) -> str:
-    return " ".join(printed(chapter, cell).split())
 
 
 def cells(chapter, cell: str) -> list[str]:
@@ -121,7 +114,7 @@ def test_chapter_4s_reinits_are_of_the_same_tickets(stops):
 
 
 def test_the_controls_keep_what_they_say(chapter):
-    text = told(chapter, "controls")
+    text = told_by(chapter, "controls")
     assert "same-fan-in: 300 of 300 units" in text
     assert re.search(r"same-fan-out: \d+ of 300 units have as many inputs, 784", text)
 
@@ -129,7 +122,9 @@ def test_the_controls_keep_what_they_say(chapter):
 def test_shuffling_keeps_what_the_text_says():
     """Units: each input's readers, and what is read together. Inputs: each fan-in."""
     ticket = lth.ticket("lenet-structure", round=7)
-    shuffled = lifted("shuffled", torch=torch, replace=replaced, lth=lth)["shuffled"]
+    shuffled = lifted(NAME, "shuffled", torch=torch, replace=replaced, lth=lth)[
+        "shuffled"
+    ]
     torch.manual_seed(0)
     for axis in (0, 1):
         other = shuffled(ticket, axis)
@@ -147,7 +142,7 @@ def test_traded_masks_keep_both_counts_and_no_pattern():
     names = {"torch": torch, "replace": replaced, "lth": lth}
     ticket = lth.ticket("lenet-structure", round=11)
     torch.manual_seed(0)
-    other = lifted("both-counts", **names)["traded"](ticket).masks
+    other = lifted(NAME, "both-counts", **names)["traded"](ticket).masks
     mask = ticket.masks["fc1.weight"]
     for name, left in ticket.masks.items():
         for axis in (0, 1):
@@ -190,7 +185,7 @@ def test_and_so_does_a_random_mask():
 
 def test_chance_is_as_uneven_as_the_formula_says(chapter):
     found = re.search(
-        r": (\S+) % over units by chance, (\S+) %", told(chapter, "solution-b-code")
+        r": (\S+) % over units by chance, (\S+) %", told_by(chapter, "solution-b-code")
     )
     table = cells(chapter, "spread-table")
     random = (
@@ -230,20 +225,7 @@ def test_verdicts_are_the_ledgers(chapter):
         assert table[at + 1] == each["says"].iloc[0]
 
 
-def lifted(cell: str, **names: object) -> dict:
-    """Run one of the notebook's cells alone and return what it defines."""
-    (source,) = [each.source for each in SOURCE.cells if each.id == cell]
-    exec(source, names)
-    return names
-
-
 # Figures, slider, key
-
-
-@pytest.mark.parametrize("cell", FIGURES)
-def test_the_figure_is_shown_once(chapter, cell):
-    pictures = shown(chapter, "image/png", cell) + shown(chapter, "image/svg+xml", cell)
-    assert len(pictures) == 1
 
 
 def test_the_slider_goes_through_the_rounds_in_words(chapter):
@@ -253,10 +235,6 @@ def test_the_slider_goes_through_the_rounds_in_words(chapter):
     pale = re.findall(r"(\d+) % of the ticket\S+ and (\d+) %", plain(slider))
     assert len(pale) == len(labels)
     assert all(int(ticket) < int(random) for ticket, random in pale)
-
-
-def plain(html: str) -> str:
-    return html.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_the_key_says_what_was_found(chapter):
@@ -275,21 +253,14 @@ def test_the_key_says_what_was_found(chapter):
 # Exercises
 
 
-@pytest.mark.parametrize("which", "ab12")
-def test_exercises_wait_and_solutions_are_right(chapter, which):
-    name = f"9.{which.upper()}"
-    assert f"{name}: not yet" in printed(chapter, f"answer-{which}")
-    assert f"{name}: right" in printed(chapter, f"solution-{which}-code")
-
-
 def test_neither_both_counts_nor_sizes_are_enough(chapter):
     # Seen, n = 3: +0.30 and +0.24 of 3.00 points.
     values = glued(chapter)
     both = values["ladder_both_counts"]
-    assert f"both counts, 8.68 %: {both:+.2f} points" in told(
+    assert f"both counts, 8.68 %: {both:+.2f} points" in told_by(
         chapter, "solution-1-code"
     )
-    text = told(chapter, "solution-2-trained")
+    text = told_by(chapter, "solution-2-trained")
     sizes = float(re.search(r"minus random mask, 8.68 %: (\S+) points", text)[1])
     assert max(both, sizes) < 0.4 * values["ladder_ticket"]
 

@@ -7,26 +7,17 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from book_fixtures import ROOT, glued, printed, shown
+from book_fixtures import ROOT, glued, lifted, plain, shown, told_by
 
 import lth_utils as lth
 
 NAME = "notebooks/09b-border-and-mnist1d"
 SOURCE = nbformat.read(ROOT / f"{NAME}.ipynb", as_version=4)
-FIGURES = [c.id for c in SOURCE.cells if "image" in c.metadata.get("mystnb", {})]
 
 
 @pytest.fixture(scope="module")
 def chapter(executed):
     return executed(NAME)
-
-
-def told(chapter, cell: str) -> str:
-    return " ".join(printed(chapter, cell).split())
-
-
-def plain(html: str) -> str:
-    return html.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def rows(chapter, cell: str) -> list[list[str]]:
@@ -43,13 +34,6 @@ def gaps(table, one: str, other: str, round: int) -> np.ndarray:
     return 100 * (rows[arm == one] - rows[arm == other]).to_numpy()
 
 
-def lifted(cell: str, **names: object) -> dict:
-    """Run one of the notebook's cells alone and return what it defines."""
-    (source,) = [each.source for each in SOURCE.cells if each.id == cell]
-    exec(source, names)
-    return names
-
-
 # The border
 
 
@@ -62,13 +46,13 @@ def test_unit_pixels_lose_their_border_and_standardized_ones_keep_it(chapter):
 
 
 def test_border_weights_without_gradient_stay_as_they_were(chapter):
-    text = told(chapter, "unit-weights")
+    text = told_by(chapter, "unit-weights")
     assert "are equal to their first values, to the last bit" in text
-    assert "One threshold parts them." in told(chapter, "unit-order")
+    assert "One threshold parts them." in told_by(chapter, "unit-order")
 
 
 def test_border_weights_of_a_unit_move_together(chapter):
-    text = told(chapter, "bias-like")
+    text = told_by(chapter, "bias-like")
     within = float(re.search(r"agree to (\S+),", text)[1])
     between = float(re.search(r"differ by (\d\.\d+)", text)[1])
     assert within < 1e-4
@@ -120,7 +104,7 @@ def test_the_slider_shows_chance_as_nothing(chapter):
     """A random mask is pale all over: its pixels differ by chance's deviation."""
     from lth_utils.evidence.shapes import outgoing
 
-    beyond = lifted("slider-beyond", outgoing=outgoing)["beyond"]
+    beyond = lifted(NAME, "slider-beyond", outgoing=outgoing)["beyond"]
     ticket = lth.ticket("lenet-structure", round=7)
     shown_of_chance = beyond(lth.control(ticket, "random", 7, 0))
     assert shown_of_chance.shape == (28, 28)
@@ -145,14 +129,14 @@ def test_verdicts_are_the_ledgers(chapter):
 
 
 def test_the_twin_finds_the_same_ticket(chapter):
-    differ = re.findall(r"Round \d: (\d+) mask", told(chapter, "twins-tickets"))
+    differ = re.findall(r"Round \d: (\d+) mask", told_by(chapter, "twins-tickets"))
     assert len(differ) == 2
     # 15,000 entries; seen: none. Another library may round into a few ties.
     assert all(int(each) <= 15 for each in differ)
 
 
 def test_the_order_is_that_of_the_data_set(chapter):
-    assert "in another order: True" in told(chapter, "signals-data")
+    assert "in another order: True" in told_by(chapter, "signals-data")
 
 
 def test_tickets_keep_neighbours_and_a_shuffle_only_hides_them(chapter):
@@ -202,7 +186,7 @@ def test_a_structure_that_is_moved_loses_something(chapter):
 
 
 def test_neighbours_are_counted_against_chance():
-    count = lifted("neighbours-function")["neighbours"]
+    count = lifted(NAME, "neighbours-function")["neighbours"]
     pair = torch.zeros(1, 40, dtype=torch.bool)
     pair[0, [3, 4]] = True
     assert count(pair) == pytest.approx(40 / 2)
@@ -212,7 +196,7 @@ def test_neighbours_are_counted_against_chance():
 
 
 def test_a_moved_structure_keeps_all_but_the_places():
-    moved = lifted("moved", replace=replace, lth=lth)["moved"]
+    moved = lifted(NAME, "moved", replace=replace, lth=lth)["moved"]
     start = lth.ticket("mnist-1d", arm="reinit", round=7)
     mirrored = moved(start, torch.arange(40).flip(0))
     first, other = (each.masks["fc1.weight"] for each in (start, mirrored))
@@ -223,12 +207,6 @@ def test_a_moved_structure_keeps_all_but_the_places():
 
 
 # Figures, slider, key
-
-
-@pytest.mark.parametrize("cell", FIGURES)
-def test_the_figure_is_shown_once(chapter, cell):
-    pictures = shown(chapter, "image/png", cell) + shown(chapter, "image/svg+xml", cell)
-    assert len(pictures) == 1
 
 
 def test_the_slider_goes_through_the_rounds_in_words(chapter):
@@ -266,7 +244,7 @@ def test_no_formula_has_a_backslash_too_many():
 def test_pairing_in_pictures_is_seen_at_the_last_density(chapter):
     found = re.findall(
         r"ticket (\S+), control (\S+) \(live, n = 1 seed",
-        told(chapter, "solution-2-code"),
+        told_by(chapter, "solution-2-code"),
     )
     beyond = [float(ticket) - float(control) for ticket, control in found]
     assert len(beyond) == 3
@@ -274,13 +252,6 @@ def test_pairing_in_pictures_is_seen_at_the_last_density(chapter):
 
 
 # Exercises
-
-
-@pytest.mark.parametrize("which", "ab123")
-def test_exercises_wait_and_solutions_are_right(chapter, which):
-    name = f"9b.{which.upper()}"
-    assert f"{name}: not yet" in printed(chapter, f"answer-{which}")
-    assert f"{name}: right" in printed(chapter, f"solution-{which}-code")
 
 
 def gather(weight, bias, constant, value):

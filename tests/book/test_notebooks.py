@@ -8,7 +8,17 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from book_fixtures import ROOT, captions, chapters, copies, printed, progress, shown
+from book_fixtures import (
+    ROOT,
+    captions,
+    chapters,
+    copies,
+    plain,
+    printed,
+    progress,
+    shown,
+    told_by,
+)
 
 PICTURES = ("image/png", "image/svg+xml")
 
@@ -49,17 +59,42 @@ def test_every_figure_has_alt_text_and_a_caption(chapter):
             assert about.get("figure", {}).get("caption"), cell.id
 
 
+def test_every_figure_is_shown_once(chapter):
+    for cell in chapter.cells:
+        if "mystnb" in cell.metadata:
+            pictures = [
+                each for kind in PICTURES for each in shown(chapter, kind, cell.id)
+            ]
+            html = shown(chapter, "text/html", cell.id)
+            pictures += [each for each in html if 'class="lth-' in each]
+            assert len(pictures) == 1, cell.id
+
+
+def test_exercises_wait_and_solutions_are_right(chapter):
+    waiting, right = [], []
+    for cell in filter(_is_code, chapter.cells):
+        for which in re.findall(r'lth\.check\("([^"]+)"', cell.source):
+            if "solution" in cell.metadata.get("tags", []):
+                assert f"{which}: right." in told_by(chapter, cell.id)
+                right.append(which)
+            else:
+                assert told_by(chapter, cell.id).startswith(f"{which}: not yet.")
+                waiting.append(which)
+    assert waiting
+    assert waiting == list(dict.fromkeys(right))
+
+
 def test_sliders_and_diagrams_have_captions_and_say_what_is_drawn(chapter):
     for cell in chapter.cells:
         for html in shown(chapter, "text/html", cell.id) if _is_code(cell) else []:
             if 'class="lth-' in html:
                 caption = cell.metadata.get("mystnb", {}).get("figure", {})["caption"]
-                said = re.findall(r' (?:alt|aria-label)="([^"]*)"', html)
-                assert said, cell.id
-                assert min(map(len, said)) > 40, cell.id
-                assert not {unescape(text) for text in said} & {caption}, cell.id
+                alts = re.findall(r' (?:alt|aria-label)="([^"]*)"', html)
+                assert alts, cell.id
+                assert min(map(len, alts)) > 40, cell.id
+                assert not {unescape(text) for text in alts} & {caption}, cell.id
             if "lth-explore" in html:
-                assert not set(captions(html)) & set(map(unescape, said)), cell.id
+                assert not set(captions(html)) & set(map(unescape, alts)), cell.id
 
 
 def test_no_more_than_three_sentences_are_printed_in_a_row(chapter):
@@ -94,7 +129,7 @@ def test_its_slider_needs_no_kernel_and_no_network(chapter):
 def test_its_page_shows_what_it_printed(site, name, chapter):
     # Tags go before entities: a printed "a < b" must not become a tag.
     page = (site / f"{name}.html").read_text("utf8")
-    text = unescape(re.sub(r"<[^>]+>", "", page)).replace("\N{NO-BREAK SPACE}", " ")
+    text = plain(unescape(re.sub(r"<[^>]+>", "", page)))
     lines = {False: [], True: []}  # by whether the page leaves it out
     for cell in (cell for cell in chapter.cells if cell.cell_type == "code"):
         left_out = "remove-output" in cell.metadata.get("tags", [])

@@ -292,6 +292,49 @@ def test_on_a_desk_no_table_is_cut(reader):
             assert cut <= 1, (name, table.inner_text()[:80])
 
 
+def test_words_in_a_table_stand_left_and_numbers_right(reader):
+    page = reader.open("notebooks/04-fully-connected")
+    style = (
+        "cells => cells.map(cell => [cell.innerText, getComputedStyle(cell).textAlign])"
+    )
+    cells = page.locator("table.dataframe:visible td").evaluate_all(style)
+    sides = {"left": 0, "right": 0}
+    for text, side in cells:
+        sides[side] += 1
+        if side == "right":
+            assert re.fullmatch(r"[-+\N{MINUS SIGN}]?[\d.,]*(\s?%)?|NaN", text), text
+    assert min(sides.values()) > 10
+    dear = [side for text, side in cells if text in ("here, now", "recorded, long")]
+    assert set(dear) == {"left"}
+
+
+def test_the_front_page_shows_the_recorded_tickets(reader):
+    page = reader.open("book/intro")
+    slider = page.get_by_role("slider")
+    for stop, number in enumerate((0, 3, 7, 11, 15, 19)):
+        slider.fill(str(stop))
+        masks = lth.recorded_tickets("lenet-mnist", "paper", number)[0].masks
+        told = page.locator(".lth-captions p:visible").inner_text()
+        assert told == f"{masks.remaining:,} of all {masks.total:,} weights are left."
+    assert masks.density < 0.02
+    # Predictions are made first: the numbers are there, and folded.
+    folded = page.locator("main details", has_text="How far tickets are ahead")
+    assert folded.get_attribute("open") is None
+    assert "points on average" in folded.text_content()
+
+
+def test_what_is_to_come_stands_grey_between_the_chapters(reader):
+    page = reader.open("book/intro")
+    links = page.locator(".bd-sidebar-primary a.reference").all()
+    names = [link.get_attribute("href").rpartition("/")[2] for link in links]
+    at = names.index("to-come.html")
+    assert names[at - 1].startswith("04-")
+    assert names[at + 1].startswith("08-")
+    colour = "link => getComputedStyle(link).fontStyle"
+    assert links[at].evaluate(colour) == "italic"
+    assert links[at + 1].evaluate(colour) == "normal"
+
+
 # Buttons and search
 
 
