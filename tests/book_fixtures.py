@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 from nbformat import NotebookNode
 
@@ -135,6 +137,13 @@ def captions(slider: str) -> list[str]:
     assert found, "this is no slider"
     texts = re.findall(r"<p[^>]*>(.*?)</p>", found[1], re.DOTALL)
     return [plain(unescape(text)) for text in texts]
+
+
+def gaps(table: pd.DataFrame, one: str, other: str, round: int) -> np.ndarray:
+    """Return paired differences in points, worked out anew."""
+    rows = table[table["round"].isin([0, round])].set_index("seed")["test"]
+    arm = table[table["round"].isin([0, round])].set_index("seed")["arm"]
+    return 100 * (rows[arm == one] - rows[arm == other]).to_numpy()
 
 
 def glued(notebook: NotebookNode) -> dict[str, Any]:

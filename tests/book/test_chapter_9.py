@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from book_fixtures import glued, lifted, plain, shown, told_by
+from book_fixtures import gaps, glued, lifted, plain, shown, told_by
 
 import lth_utils as lth
 
@@ -33,13 +33,6 @@ def cells(chapter, cell: str) -> list[str]:
     """Return what stands in the cells of a table that the chapter shows."""
     (table,) = shown(chapter, "text/html", cell)
     return re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", table)
-
-
-def gaps(table: pd.DataFrame, one: str, other: str, round: int) -> np.ndarray:
-    """Return paired differences in points, worked out anew."""
-    rows = table[table["round"].isin([0, round])].set_index("seed")["test"]
-    arm = table[table["round"].isin([0, round])].set_index("seed")["arm"]
-    return 100 * (rows[arm == one] - rows[arm == other]).to_numpy()
 
 
 # What the live run must show. Seen in three seeds: the least gaps are 1.06 and

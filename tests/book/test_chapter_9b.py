@@ -7,7 +7,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from book_fixtures import ROOT, glued, lifted, plain, shown, told_by
+from book_fixtures import ROOT, gaps, glued, lifted, plain, shown, told_by
 
 import lth_utils as lth
 
@@ -25,13 +25,6 @@ def rows(chapter, cell: str) -> list[list[str]]:
     (table,) = shown(chapter, "text/html", cell)
     body = plain(table.split("<tbody>")[1])
     return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", r) for r in body.split("</tr>")]
-
-
-def gaps(table, one: str, other: str, round: int) -> np.ndarray:
-    """Return paired differences in points, worked out anew."""
-    rows = table[table["round"].isin([0, round])].set_index("seed")["test"]
-    arm = table[table["round"].isin([0, round])].set_index("seed")["arm"]
-    return 100 * (rows[arm == one] - rows[arm == other]).to_numpy()
 
 
 # The border
