@@ -322,7 +322,7 @@ def spanned(name: str, part: str) -> str:
     rows = stops[stops["experiment"] == part]
     points = 100 * lth.paired(rows, "ticket", "dense", 7)
     low, high = lth.interval(points)
-    return f"{points.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
+    return f"{points.mean():+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def test_the_key_answers_each_prediction(chapter):
