@@ -187,7 +187,7 @@ def legend(figure: Figure, looks: Iterable[Look], title: str) -> None:
             [],
             color=look.colour,
             marker=look.marker,
-            markeredgecolor="white",
+            markeredgecolor=look.colour if look.dash is None else "white",
             linestyle=_line(look),
             label=look.label,
         )
