@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
-from lth_utils.data.mnist import MNIST, Source, data_folder, read_files
+from lth_utils.data.mnist import MNIST, Source, read_files
 from lth_utils.errors import LotteryError
 from lth_utils.experiments.environment import source_hash
 from lth_utils.experiments.jobs import Job
@@ -27,6 +27,7 @@ from lth_utils.experiments.records import PROVENANCE, is_record
 from lth_utils.experiments.store import Store
 from lth_utils.experiments.ways import speeds_file
 from lth_utils.files.atomic import Kind, atomic_file, atomic_folder, check_folder
+from lth_utils.files.places import data_folder
 from lth_utils.words import CONTROLS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,6 +5,7 @@ from .data import Dataset as Dataset
 from .data import Split as Split
 from .data import dataset as dataset
 from .data import load as load
+from .data import load_folder as load_folder
 from .devices import best_device as best_device
 from .errors import LotteryError as LotteryError
 from .evidence import brief as brief

@@ -190,6 +190,10 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, help="how many, counted from 0")
     parser.add_argument("--arms", help="some arms, such as ticket,reinit")
     parser.add_argument(
+        "--data",
+        help="another data set, or the name of a folder of pictures in LTH_DATA",
+    )
+    parser.add_argument(
         "--csv", action="store_true", help="print the tidy table: one row an evaluation"
     )
 

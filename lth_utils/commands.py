@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from lth_utils.arguments import whole
-from lth_utils.errors import LotteryError, choose
+from lth_utils.errors import LotteryError
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.plans import Plan
 from lth_utils.experiments.rates import PRUNING
-from lth_utils.words import DATASETS, SPLITS, check_network
+from lth_utils.words import DATASETS, SPLITS, check_data, check_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ def demo(words: argparse.Namespace) -> None:
 
 
 def _chosen(words: argparse.Namespace) -> Plan:
-    return experiment(words.name, words.profile, words.seeds, _arms(words))
+    return experiment(words.name, words.profile, words.seeds, _arms(words), words.data)
 
 
 def _arms(words: argparse.Namespace) -> tuple[str, ...] | None:
@@ -68,6 +68,7 @@ def run(words: argparse.Namespace) -> None:
             words.workers,
             seeds=words.seeds,
             again=words.again,
+            data=words.data,
         )
         print(f"Recorded in {place}", file=sys.stderr)
     table = runs.run(chosen, workers=words.workers, curves=words.curves)
@@ -93,7 +94,9 @@ def show(words: argparse.Namespace) -> None:
             lacks = [held]
     if table is None and (words.recorded or is_recorded(chosen.name, chosen.profile)):
         table, seeds = recorded_part(chosen)
-        if words.seeds is not None and seeds < words.seeds:
+        if words.data not in (None, table.attrs["data"]):
+            table, lacks = None, [*lacks, f"its record is of {table.attrs['data']}"]
+        elif words.seeds is not None and seeds < words.seeds:
             table, lacks = None, [*lacks, f"its recorded run has {seeds} seeds"]
     if table is None:
         raise LotteryError(
@@ -102,6 +105,7 @@ def show(words: argparse.Namespace) -> None:
             f" --profile {chosen.profile}"
             + (f" --seeds {words.seeds}" if words.seeds is not None else "")
             + (f" --arms {','.join(arms)}" if (arms := _arms(words)) else "")
+            + (f" --data {words.data}" if words.data else "")
         )
     _print(chosen.name, table, words.csv)
 
@@ -155,7 +159,7 @@ def data(words: argparse.Namespace) -> None:
         for name in DATASETS:
             print(name)
         return
-    choose("data set", words.name, DATASETS)
+    check_data(words.name)
     from lth_utils.data.loading import load
 
     loaded = load(words.name)

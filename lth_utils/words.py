@@ -5,9 +5,11 @@ the pen is answered at once.
 """
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
-from lth_utils.errors import LotteryError, choose, unknown
+from lth_utils.errors import LotteryError, unknown
+from lth_utils.files.places import data_folder
 
 # Each data set's images, and the images that each network takes: (channels,
 # height, width).
@@ -18,7 +20,9 @@ IMAGES = {
     "mnist-1d": (1, 1, 40),
     "mnist-1d-shuffled": (1, 1, 40),
     "colour-digits": (3, 32, 32),
+    "cifar10": (3, 32, 32),
 }
+PICTURES = (3, 32, 32)  # those of a folder of one's own, which is a word as well
 TRAIN_IMAGES = {  # how many there are to train on
     "mnist-small": 12_000,
     "mnist": 55_000,
@@ -26,6 +30,7 @@ TRAIN_IMAGES = {  # how many there are to train on
     "mnist-1d": 4_000,
     "mnist-1d-shuffled": 4_000,
     "colour-digits": 12_000,
+    "cifar10": 45_000,
 }
 TAKES = {
     "lenet": (1, 28, 28),
@@ -123,6 +128,26 @@ def check_network(word: str) -> NetworkWord:
     return NetworkWord("lenet" if hidden else base, hidden, float(gain or 1))
 
 
+def check_data(word: str) -> str:
+    """Return the word of a data set, or the name of a folder of pictures.
+
+    Raises:
+        LotteryError: If it is neither. Folders are looked for in `data_folder()`.
+    """
+    if word in DATASETS or pictures(word) is not None:
+        return word
+    further = "or the name of a folder of pictures in LTH_DATA, with train/ and test/"
+    raise unknown("data set", word, DATASETS, further)
+
+
+def pictures(word: object) -> Path | None:
+    """Return the folder of pictures that a word names; None if it names none."""
+    if not isinstance(word, str) or word in DATASETS or Path(word).name != word:
+        return None
+    folder = data_folder() / word
+    return folder if (folder / "train").is_dir() else None
+
+
 def check_images(network: str, data: str) -> None:
     """Check that a network takes a data set's images, by their words.
 
@@ -130,7 +155,7 @@ def check_images(network: str, data: str) -> None:
         LotteryError: If it does not, or there is no such network or data set.
     """
     takes = TAKES[check_network(network).base]
-    images = IMAGES[choose("data set", data, DATASETS)]
+    images = IMAGES.get(check_data(data), PICTURES)
     if images != takes:
         others = [word for word, shape in IMAGES.items() if shape == takes]
         takers = [word for word, shape in TAKES.items() if shape == images]

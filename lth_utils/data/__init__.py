@@ -1,8 +1,9 @@
 """Data sets as resident tensors.
 
 `datasets.py` is what a data set is, `splits.py` what each of its parts is;
-`loading.py` finds one by its word, in files (`mnist.py`, in the format of
-`idx.py`), computed (`digits.py`, `signals.py`) or in the package (`packaged/`).
+`loading.py` finds one by its word: in files (`mnist.py`, in the format of `idx.py`,
+and `cifar.py`), computed (`digits.py`, `signals.py`), in the package (`packaged/`),
+or in a folder of your own (`pictures.py`).
 """
 
 import lazy_loader

@@ -2,12 +2,17 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lth_utils.arguments import several, whole
+from lth_utils.data.cifar import SHA256, read_cifar
 from lth_utils.data.datasets import Dataset, dataset, digest_of
 from lth_utils.data.digits import colour_digits
 from lth_utils.data.mnist import (
@@ -15,14 +20,15 @@ from lth_utils.data.mnist import (
     MNIST,
     SMALL_SHA256,
     Source,
-    data_folder,
     read_files,
     read_small,
 )
+from lth_utils.data.pictures import Shape, listing, read_pictures
 from lth_utils.data.signals import read_signals
 from lth_utils.data.splits import Split
-from lth_utils.errors import choose
-from lth_utils.words import DATASETS, SCALINGS
+from lth_utils.errors import LotteryError, choose
+from lth_utils.files.places import data_folder
+from lth_utils.words import PICTURES, SCALINGS, check_data, pictures
 
 _VALIDATION = 5_000  # of the 60,000 training images, as in the paper's Figure 2
 
@@ -36,18 +42,62 @@ def load(name: str, scaling: str = "standardize") -> Dataset:
             10,000; downloaded once into the folder that `LTH_DATA` names, or
             the user's cache folder); `mnist-1d` (4,000 / 1,000 / 1,000
             computed signals of 40 points) and `mnist-1d-shuffled` (their
-            points in another order); or `colour-digits` (32 x 32 colour
-            pictures computed from `mnist-small`).
+            points in another order); `colour-digits` (32 x 32 colour pictures
+            computed from `mnist-small`); `cifar10` (45,000 / 5,000 / 10,000
+            photographs of 32 x 32, downloaded as the others are); or the name
+            of a folder in `LTH_DATA` that `load_folder` can read.
         scaling: `standardize`, `unit` or `l2`; see `Dataset.scale`.
 
     Raises:
         LotteryError: If a word is unknown, or if the files are damaged, or
             missing and not to be had.
     """
-    choose("data set", name, DATASETS)
     choose("scaling", scaling, SCALINGS)
+    if folder := pictures(check_data(name)):
+        return load_folder(folder, scaling)
     train, validation, test, digest = LOADERS[name]()
     return dataset(name, train, validation, test, scaling, digest)
+
+
+def load_folder(
+    path: str | Path, scaling: str = "standardize", shape: Shape = PICTURES
+) -> Dataset:
+    """Load pictures of your own: a folder of them, one sub-folder a class.
+
+    Args:
+        path: Has `train/` and `test/`, and perhaps `validation/`, each with the
+            same sub-folders. Without `validation/` it is a tenth of each class
+            of `train/`. The data set has the folder's name.
+        scaling: `standardize`, `unit` or `l2`; see `Dataset.scale`.
+        shape: (channels, height, width) to bring the pictures to; 1 channel is
+            grey. A warning says how many were of another size. Those are scaled
+            until they cover it, and cut around their middle.
+
+    Raises:
+        LotteryError: If a folder or a class is missing or empty, or a picture
+            cannot be read; names it.
+    """
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise LotteryError(
+            f"There is no folder {folder}: expected one with train/ and test/, and in"
+            " each of them a sub-folder a class. Name that."
+        )
+    read = read_pictures(folder, _checked(shape))
+    train, validation, test = (_split(*arrays) for arrays in read)
+    return dataset(folder.name, train, validation, test, scaling)
+
+
+def _checked(shape: Shape) -> Shape:
+    """Return a shape of pictures, checked."""
+    what = "The shape of the pictures"
+    sizes = tuple(whole(what, size, 1) for size in several(what, shape, str(PICTURES)))
+    if len(sizes) != 3 or sizes[0] not in (1, 3):
+        raise LotteryError(
+            f"{what} is {shape!r}: expected (channels, height, width) with 1 channel"
+            f" for grey levels or 3 for colours, such as {PICTURES}."
+        )
+    return sizes
 
 
 def digest(name: str) -> str:
@@ -57,25 +107,39 @@ def digest(name: str) -> str:
         name: As for `load`.
 
     Raises:
-        LotteryError: If the word is unknown.
+        LotteryError: As `load`, but for what would be downloaded.
     """
-    choose("data set", name, DATASETS)
-    return _DIGESTS.get(name) or _computed_digest(name)
+    return _DIGESTS.get(check_data(name)) or _loaded(name, _stamp(name)).digest
 
 
-@cache
-def _computed_digest(name: str) -> str:
-    """The hash of what is computed: the same each time, and it takes seconds."""
-    return load(name).digest
+def resident(name: str, scaling: str, device: torch.device) -> Dataset:
+    """Return the data set on `device`; one is kept for who asks next.
+
+    Raises:
+        LotteryError: As `load`.
+    """
+    return _resident(check_data(name), _stamp(name), scaling, device)
+
+
+@lru_cache(maxsize=len(SCALINGS))
+def _resident(name: str, stamp: str, scaling: str, device: torch.device) -> Dataset:
+    """The kept ones differ in their scaling, and share their images."""
+    return replace(_loaded(name, stamp).to(device), scaling=scaling)
 
 
 @lru_cache(maxsize=1)
-def resident(name: str, scaling: str, device: torch.device) -> Dataset:
-    """Return the data set on `device`; one is kept for who asks next."""
-    return load(name, scaling).to(device)
+def _loaded(name: str, stamp: str) -> Dataset:
+    """What was read or computed once: that takes seconds."""
+    return load(name)
 
 
-def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
+def _stamp(name: str) -> str:
+    """What changes when somebody changes a picture; "" of what nobody does."""
+    folder = pictures(name)
+    return listing(folder) if folder else ""
+
+
+def _split(images: NDArray[np.uint8], labels: NDArray[Any]) -> Split:
     """Return tensors of images (N, H, W) or (N, H, W, C) and their labels."""
     picture = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
     return Split(
@@ -113,8 +177,22 @@ def _from_files(source: Source) -> tuple[Split, Split, Split, str]:
 
 def _digest_of_files(source: Source) -> str:
     """What the files hold is known before they are there: by their own hashes."""
-    content = "/".join([*source.files.values(), str(_VALIDATION)])
-    return hashlib.sha256(content.encode()).hexdigest()
+    return _hashed(*source.files.values(), _VALIDATION)
+
+
+def _cifar10() -> tuple[Split, Split, Split, str]:
+    """Photographs of ten things; the last 5,000 training images are for validation."""
+    (images, labels), test = read_cifar(data_folder())
+    return (
+        _split(images[:-_VALIDATION], labels[:-_VALIDATION]),
+        _split(images[-_VALIDATION:], labels[-_VALIDATION:]),
+        _split(*test),
+        _DIGESTS["cifar10"],
+    )
+
+
+def _hashed(*parts: object) -> str:
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
 
 
 def _mnist_1d(shuffled: bool = False) -> tuple[Split, Split, Split, str]:
@@ -139,6 +217,7 @@ _DIGESTS = {
     "mnist-small": SMALL_SHA256,
     "mnist": _digest_of_files(MNIST),
     "fashion-mnist": _digest_of_files(FASHION),
+    "cifar10": _hashed(SHA256, _VALIDATION),
 }
 # A new data set is one more word in words.IMAGES and one more line here.
 LOADERS: dict[str, Callable[[], tuple[Split, Split, Split, str]]] = {
@@ -148,4 +227,5 @@ LOADERS: dict[str, Callable[[], tuple[Split, Split, Split, str]]] = {
     "mnist-1d": _mnist_1d,
     "mnist-1d-shuffled": partial(_mnist_1d, shuffled=True),
     "colour-digits": _colour_digits,
+    "cifar10": _cifar10,
 }

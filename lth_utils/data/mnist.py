@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lth_utils.data.idx import read_idx
 from lth_utils.errors import LotteryError
 from lth_utils.files.atomic import temporary_folder
-from lth_utils.files.places import user_folder, writing
+from lth_utils.files.places import writing
 
 
 class Source(NamedTuple):
@@ -82,19 +82,6 @@ SMALL_SHA256 = "2a770ec37461c7121fc3ca3cb1bb9f17b9e6a5ec20b851424c09adadf2e6a091
 
 _LISTED = 8  # names of what is found in place of the files
 _INSTEAD = 'use load("mnist-small"), digits that need no download'
-
-
-def data_folder() -> Path:
-    """Return the folder of downloaded data sets: LTH_DATA, or one in the cache.
-
-    Raises:
-        LotteryError: If no home folder is known, and one is needed.
-    """
-    folder = user_folder("LTH_DATA", "data")
-    if os.environ.get("LTH_DATA") or folder.exists():
-        return folder
-    earlier = folder.parents[1] / "lth" / "data"  # as it was called at first
-    return earlier if earlier.is_dir() else folder
 
 
 def read_small() -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:

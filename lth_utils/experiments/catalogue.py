@@ -14,7 +14,7 @@ from lth_utils.errors import choose
 from lth_utils.experiments.plans import Experiment, Plan, Study, narrowed
 from lth_utils.experiments.rates import PRUNING, Pruning
 from lth_utils.training.recipes import Recipe
-from lth_utils.words import NOISES
+from lth_utils.words import NOISES, SCALINGS
 
 # --- section 2: LeNet ---------------------------------------------------------
 
@@ -228,6 +228,35 @@ _CONV2_QUICK = Experiment(
     arms=("dense", "ticket", "reinit", "random"),
     control_rounds=(7, 11),
 )
+# The paper does not state its input scaling. This pilot compares three, dense at the
+# paper's length and as a ladder of short trainings; validation loss decides.
+_CONV2_LADDER = replace(
+    _CONV2_QUICK,
+    name="conv2-scaling",
+    profile="laptop",
+    network="conv2",
+    data="cifar10",
+    recipe=Recipe(lr=2e-4, iterations=3000, evaluate_every=100),
+    pruning=PRUNING["conv2"],
+    seeds=(0,),
+    arms=("dense", "ticket"),
+    control_rounds=None,
+)
+_CONV2_DENSE = replace(
+    _CONV2_LADDER,
+    recipe=replace(_CONV2_LADDER.recipe, iterations=20_000, evaluate_every=250),
+    arms=("dense",),
+    rounds=0,
+)
+_CONV2_SCALING = Study(
+    "conv2-scaling",
+    "laptop",
+    tuple(
+        replace(base, name=f"{scaling}-{base.recipe.iterations}", scaling=scaling)
+        for base in (_CONV2_LADDER, _CONV2_DENSE)
+        for scaling in SCALINGS
+    ),
+)
 
 
 def _by_name(*plans: Plan) -> dict[str, dict[str, Plan]]:
@@ -251,6 +280,7 @@ EXPERIMENTS = _by_name(
     _FASHION,
     *_STUDIES,
     _CONV2_QUICK,
+    _CONV2_SCALING,
 )
 
 
@@ -259,6 +289,7 @@ def experiment(
     profile: str = "quick",
     seeds: int | None = None,
     arms: Sequence[str] | None = None,
+    data: str | None = None,
 ) -> Plan:
     """Return an experiment, or a study, by its words; narrowed if asked.
 
@@ -267,10 +298,12 @@ def experiment(
         profile: "quick", "laptop" or "paper".
         seeds: How many seeds, counted from 0; None keeps the profile's.
         arms: Some of its arms; None keeps all.
+        data: Another data set, as `load` takes it; None keeps the profile's.
 
     Raises:
-        LotteryError: If a word is unknown or `seeds` is no integer above 0.
+        LotteryError: If a word is unknown, `seeds` is no integer above 0, or the
+            network does not take the data set's images.
     """
     profiles = EXPERIMENTS[choose("experiment", name, EXPERIMENTS)]
     found = profiles[choose(f"profile of {name}", profile, profiles)]
-    return narrowed(found, seeds, arms)
+    return narrowed(found, seeds, arms, data=data)

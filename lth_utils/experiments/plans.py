@@ -71,7 +71,8 @@ class Experiment:
         _check_type("pruning", self.pruning, Pruning)
         check_images(self.network, self.data)
         choose("scaling", self.scaling, SCALINGS)
-        self.recipe.steps_per_epoch(TRAIN_IMAGES[self.data])
+        if self.data in TRAIN_IMAGES:
+            self.recipe.steps_per_epoch(TRAIN_IMAGES[self.data])
         seeds = several("The seeds", self.seeds, "(0, 1, 2)")
         arms = _checked_arms("The arms", self.arms)
         least = 0 if arms == ("dense",) else 1
@@ -127,7 +128,7 @@ class Study:
 
     Raises:
         LotteryError: If there is none, two have one name, or they are not on
-            one data set, scaled in one way.
+            one data set.
     """
 
     name: str
@@ -141,10 +142,10 @@ class Study:
         parts = several(what, self.parts, "(one, other)")
         distinct(what, tuple(part.name for part in parts))
         vars(self)["parts"] = parts
-        if len({(part.data, part.scaling) for part in parts}) != 1:
+        if len({part.data for part in parts}) != 1:
             raise LotteryError(
-                f"The parts of the study {self.name} use several data sets or"
-                " scalings: expected one; make a study for each."
+                f"The parts of the study {self.name} use several data sets: expected"
+                " one; make a study for each."
             )
 
     @property
@@ -161,6 +162,7 @@ def narrowed(
     seeds: int | None,
     arms: Iterable[str] | None,
     curves: bool = False,
+    data: str | None = None,
 ) -> Plan:
     """Return the experiment, or each of a study's, with fewer seeds or arms.
 
@@ -169,9 +171,11 @@ def narrowed(
         seeds: How many seeds, counted from 0; None keeps the plan's.
         arms: Some of its arms; None keeps all.
         curves: Whether to show the whole curves of all that is left.
+        data: Another data set's word; None keeps the plan's.
 
     Raises:
-        LotteryError: If `seeds` is no integer above 0, or an arm is not there.
+        LotteryError: If `seeds` is no integer above 0, an arm is not there, or
+            the network does not take the data set's images.
     """
     if seeds is not None:
         seeds = whole("The number of seeds", seeds, 1)
@@ -180,6 +184,8 @@ def narrowed(
         for arm in arms:
             choose(f"arm of {plan.name} {plan.profile}", arm, plan.parts[0].arms)
     parts = tuple(_narrowed(part, seeds, arms) for part in plan.parts)
+    if data is not None:
+        parts = tuple(replace(part, data=data) for part in parts)
     if curves:
         parts = tuple(_whole(part) for part in parts)
     return replace(plan, parts=parts) if isinstance(plan, Study) else parts[0]

@@ -35,6 +35,7 @@ def record(
     folder: str | Path | None = None,
     seeds: int | None = None,
     again: bool = False,
+    data: str | None = None,
 ) -> Path:
     """Run an experiment and record it, with how it was made.
 
@@ -46,6 +47,7 @@ def record(
         seeds: How many seeds, from 0; None keeps the profile's.
         again: Record it beside the first record, as `PROFILE-again`: the same
             plan with another engine.
+        data: Another data set than the profile's.
 
     Returns:
         The record's folder.
@@ -57,7 +59,7 @@ def record(
     """
     from lth_utils.experiments.runs import run
 
-    chosen = experiment(name, profile, seeds)
+    chosen = experiment(name, profile, seeds, data=data)
     place = _place(chosen, folder, again)
     check_folder(place, _RECORD)
     _check_seeds(place, len(chosen.parts[0].seeds))
@@ -65,6 +67,7 @@ def record(
     command = (
         f"lth run {name} --profile {profile}"
         + (f" --seeds {seeds}" if seeds else "")
+        + (f" --data {data}" if data else "")
         + " --record"
         + (" --again" if again else "")
     )

@@ -92,3 +92,16 @@ def user_folder(variable: str, name: str) -> Path:
         f" environment variable {variable} to name a folder in full, one that you may"
         " write to. Set it, then run again."
     )
+
+
+def data_folder() -> Path:
+    """Return the folder of data sets: LTH_DATA, or one in the cache.
+
+    Raises:
+        LotteryError: If no home folder is known, and one is needed.
+    """
+    folder = user_folder("LTH_DATA", "data")
+    if os.environ.get("LTH_DATA") or folder.exists():
+        return folder
+    earlier = folder.parents[1] / "lth" / "data"  # as it was called at first
+    return earlier if earlier.is_dir() else folder
