@@ -92,12 +92,15 @@ def show(words: argparse.Namespace) -> None:
         else:
             table, held = finished(chosen)
             lacks = [held]
-    if table is None and (words.recorded or is_recorded(chosen.name, chosen.profile)):
-        table, seeds = recorded_part(chosen)
-        if words.data not in (None, table.attrs["data"]):
-            table, lacks = None, [*lacks, f"its record is of {table.attrs['data']}"]
+    recorded = is_recorded(chosen.name, chosen.profile)
+    if table is None and (words.recorded or recorded):
+        found, seeds = recorded_part(chosen)
+        if words.data not in (None, of := found.attrs["data"]):
+            lacks = [*lacks, f"its recorded run is of {of}"]
         elif words.seeds is not None and seeds < words.seeds:
-            table, lacks = None, [*lacks, f"its recorded run has {seeds} seeds"]
+            lacks = [*lacks, f"its recorded run has {seeds} seeds"]
+        else:
+            table = found
     if table is None:
         raise LotteryError(
             f"{chosen.name} {chosen.profile} is not there whole:"
