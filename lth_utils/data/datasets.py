@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lth_utils.data.splits import Pair, Split, usable
+from lth_utils.data.views import count, seen
 from lth_utils.devices import device_of
 from lth_utils.errors import LotteryError, choose
 from lth_utils.words import SCALINGS, SPLITS
@@ -32,6 +33,8 @@ class Dataset:
         mean: Each channel's mean over the train split, in grey levels 0-255.
         std: Each channel's standard deviation, likewise.
         digest: A sha256 over the content of all splits.
+        flip: Whether training images have mirrored views; see `augmented`.
+        crop: How far the views are moved at most, in pixels.
 
     Raises:
         LotteryError: If no training could use it.
@@ -45,6 +48,8 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     digest: str
+    flip: bool = False
+    crop: int = 0
     _lines: dict[torch.dtype, tuple[Tensor, Tensor]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -117,10 +122,44 @@ class Dataset:
         gain, shift = self._lines[dtype]
         return batch.mul_(gain).add_(shift)  # 4 times as fast as addcmul
 
+    def augmented(self, flip: bool, crop: int) -> "Dataset":
+        """Return the data set with more views of each training image.
+
+        Args:
+            flip: Whether half of them are mirrored.
+            crop: How many pixels of black are laid around, from which a window of
+                the image's size is cut.
+
+        Raises:
+            LotteryError: If a window could miss the image.
+        """
+        if crop >= min(self.shape[1:]):
+            raise LotteryError(
+                f"The recipe's crop is {crop}, but the images of {self.name!r} have"
+                f" {self.shape[1]} x {self.shape[2]} pixels: expected a border that is"
+                " narrower than the image, such as 4. Choose another."
+            )
+        return replace(self, flip=flip, crop=crop)
+
+    @property
+    def views(self) -> int:
+        """How many views a training image has: 1 if it is shown as it is."""
+        return count(self.flip, self.crop)
+
     def batch(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return train images by their numbers (N,), scaled, and their labels."""
+        """Return train images by their numbers (N,), scaled, and their labels.
+
+        A number is an image's, plus the number of images times that of its view.
+        """
+        view = None
+        if self.views > 1:
+            size = self.train.size
+            index, view = index % size, index // size
+        # 10 times as fast as [index]
         images, labels = (each.index_select(0, index) for each in self.train)
-        return self.scale(images, dtype), labels  # 10 times as fast as [index]
+        if view is not None:
+            images = seen(images, view, self.crop)
+        return self.scale(images, dtype), labels
 
     def line(self) -> tuple[np.ndarray, np.ndarray]:
         """Return `scale` as numbers: grey * gain * an image's factor + shift.

@@ -62,7 +62,9 @@ class Job:
 
     def content(self) -> dict[str, Any]:
         """What decides its outcome, as JSON can hold it."""
-        return {name: v for name, v in asdict(self).items() if name != "curves"}
+        content = {name: v for name, v in asdict(self).items() if name != "curves"}
+        read: dict[str, Any] = json.loads(json.dumps(content))
+        return read
 
     def key(self, environment: Mapping[str, str]) -> str:
         """The name of its place in the store."""

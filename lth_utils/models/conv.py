@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lth_utils.models.layers import CLASSES, conv, initialize, linear
+from lth_utils.models.layers import CLASSES, Dropout, conv, initialize, linear
 
 
 class _Conv(nn.Module):
@@ -20,7 +20,9 @@ class _Conv(nn.Module):
             channels = width
         side = 32 >> len(filters) // 2
         self.fc1 = linear(channels * side * side, units[0])
+        self.drop1 = Dropout(units[0])
         self.fc2 = linear(units[0], units[1])
+        self.drop2 = Dropout(units[1])
         self.output = linear(units[1], CLASSES)
         initialize(self, seed)
 
@@ -32,8 +34,8 @@ class _Conv(nn.Module):
             if number % 2 == 0:  # pooling first: the same values, less ReLU
                 signal = F.max_pool2d(signal, 2)
             signal = F.relu(signal)
-        signal = F.relu(self.fc1(signal.flatten(1)))
-        scores: Tensor = self.output(F.relu(self.fc2(signal)))
+        signal = self.drop1(F.relu(self.fc1(signal.flatten(1))))
+        scores: Tensor = self.output(self.drop2(F.relu(self.fc2(signal))))
         return scores
 
 

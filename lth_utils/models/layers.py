@@ -1,7 +1,7 @@
 """The layers that all networks are built from, and their first values."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.random import fork_rng
 
 from lth_utils.seeds import check_seed, seed_of
@@ -29,6 +29,30 @@ def initialize(net: nn.Module, seed: int) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
+
+
+class Dropout(nn.Module):
+    """Where a training may leave hidden units out; by itself it changes nothing.
+
+    Args:
+        units: How many there are.
+
+    Attributes:
+        kept: What each is multiplied with while a step is taken, (N, units).
+    """
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.units = units
+        self.kept: Tensor | None = None
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Return the units (N, units) that are kept."""
+        return signal if self.kept is None else signal * self.kept
+
+    def extra_repr(self) -> str:
+        """Say how many units there are."""
+        return str(self.units)
 
 
 def linear(inputs: int, units: int) -> nn.Linear:

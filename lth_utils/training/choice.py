@@ -14,11 +14,23 @@ from lth_utils.training.plain import convolutional, mask_of
 from lth_utils.training.recipes import Recipe
 
 
-def engine_for(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine:
-    """Return the fastest engine for `net`, where it is now."""
+def engine_for(
+    net: nn.Module, recipe: Recipe, data: Dataset, key: tuple[int, int] = (0, 0)
+) -> Engine:
+    """Return the fastest engine for `net`, where it is now.
+
+    Args:
+        net: Any network that `train` takes.
+        recipe: How it is trained.
+        data: On what.
+        key: The training's (seed, round).
+    """
     layers = linear_layers(net)
-    if layers is None:
-        return _lanes(net, recipe, data) or Autograd(net, recipe, data)
+    if layers is None or recipe.dropout:
+        lanes = _lanes(net, recipe, data, key)
+        return lanes or Autograd(net, recipe, data, key)
+    if data.views > 1:  # the others list each image's pixels once
+        return MLP(layers, recipe, data)
     masks = [mask_of(layer) for layer in layers]
     alive = sum(int(mask.sum()) for mask in masks)
     density = alive / sum(mask.numel() for mask in masks)
@@ -34,7 +46,9 @@ def engine_for(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine:
     return MLP(layers, recipe, data)
 
 
-def _lanes(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine | None:
+def _lanes(
+    net: nn.Module, recipe: Recipe, data: Dataset, key: tuple[int, int]
+) -> Engine | None:
     """Return the engine of a sparse convolutional network, if it pays."""
     if data.device.type != "cpu" or not convolutional(net):
         return None
@@ -43,5 +57,5 @@ def _lanes(net: nn.Module, recipe: Recipe, data: Dataset) -> Engine | None:
     if alive >= 0.8 * sum(mask.numel() for mask in masks) or not sparse.numba_version():
         return None  # so dense that it need not be asked
     lanes = import_module("lth_utils.training.convs.lanes")
-    engine: Engine | None = lanes.lanes_for(net, recipe, data)
+    engine: Engine | None = lanes.lanes_for(net, recipe, data, key)
     return engine

@@ -20,6 +20,7 @@ from lth_utils.data.splits import Split
 from lth_utils.masked_modules import MaskedModule
 from lth_utils.masking import unmasked
 from lth_utils.masks import weights_and_masks
+from lth_utils.training.dropping import Drops
 from lth_utils.training.measuring import LOW, exact, measured
 from lth_utils.training.probe import dtype_of, own_modes
 from lth_utils.training.recipes import Recipe
@@ -55,9 +56,16 @@ class Autograd:
         net: The network, trained in place.
         recipe: Its optimizer.
         data: What it is trained on.
+        key: (seed, round), which names what is dropped.
     """
 
-    def __init__(self, net: nn.Module, recipe: Recipe, data: Dataset) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        recipe: Recipe,
+        data: Dataset,
+        key: tuple[int, int] = (0, 0),
+    ) -> None:
         self.net = net if net.training else net.train()
         self.data, self.dtype = data, dtype_of(net)
         self.masked = [m for m in net.modules() if isinstance(m, MaskedModule)]
@@ -74,14 +82,24 @@ class Autograd:
             if not bool(mask.all())
         ]
         self.descent = Descent(net.parameters(), recipe)
+        self.drops = Drops(net, recipe, key)
 
     def steps(self, order: Tensor) -> None:
         """Take an optimizer step for each row of images' numbers."""
         self._lay_out(self.swift)
-        for index in order:
-            self._step(*self.data.batch(index, self.dtype))
+        with self.drops:
+            for index in order:
+                self.begin()
+                self.step(index)
 
-    def _step(self, x: Tensor, y: Tensor) -> None:
+    def begin(self) -> None:
+        """Draw what the next step needs, and cannot draw on a GPU itself."""
+        self.descent.begin()
+        self.drops.draw(self.descent.taken)
+
+    def step(self, index: Tensor) -> None:
+        """Take an optimizer step that has begun, on images by their numbers (N,)."""
+        x, y = self.data.batch(index, self.dtype)
         self.net.zero_grad(set_to_none=True)
         with unmasked(self.masked):
             F.cross_entropy(exact(self.net(x)), y).backward()
@@ -125,7 +143,7 @@ class Descent:
     """
 
     def __init__(self, parameters: Iterable[Tensor], recipe: Recipe) -> None:
-        self.recipe = recipe
+        self.recipe, self.taken = recipe, 0
         self.state = [  # parameter, mean and mean square of gradients, steps
             (
                 p,
@@ -136,6 +154,19 @@ class Descent:
             for p in parameters
         ]
         self.inexact = any(p.is_complex() or p.dtype in LOW for p, *_ in self.state)
+        self.rate: float | Tensor = recipe.lr
+        place = self.state[0][0].device
+        if place.type == "cuda" and not recipe.steady:
+            self.rate = torch.zeros((), device=place)  # a graph reads it anew
+
+    def begin(self) -> None:
+        """Set the learning rate of the next step."""
+        self.taken += 1
+        rate = self.recipe.rate(self.taken)
+        if isinstance(self.rate, Tensor):
+            self.rate.fill_(rate)
+        else:
+            self.rate = rate
 
     def tensors(self) -> list[Tensor]:
         """Return all that a step changes."""
@@ -143,7 +174,7 @@ class Descent:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move every parameter along its gradient."""
+        """Move every parameter along its gradient, in a step that has begun."""
         moving = [row for row in self.state if row[0].grad is not None]
         if not moving:
             return
@@ -151,7 +182,7 @@ class Descent:
         values, gradients = parameters, [p.grad for p in parameters]
         if self.inexact:
             values, gradients = list(map(exact, values)), list(map(exact, gradients))
-        lists, lr = (values, gradients, mean), self.recipe.lr
+        lists, lr = (values, gradients, mean), self.rate
         if self.recipe.optimizer == "adam":
             adam(
                 *lists,

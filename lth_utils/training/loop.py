@@ -100,14 +100,15 @@ def _train(
 ) -> Training:
     """Train a network that fits the data set, where both are."""
     obey(net)
+    data = data.augmented(recipe.flip, recipe.crop)
     kept = snapshot(net) if keep_at == 0 else {}
-    engine = engine_for(net, recipe, data)
+    engine = engine_for(net, recipe, data, key)
     best, curve = Best(net, engine), list[Point]()
 
     def measure(sample: Split) -> list[tuple[float, float]]:
         return [engine.measure(sample)]
 
-    order, done = batches(len(data.train.labels), recipe, *key), 0
+    order, done = batches(data.train.size, recipe, *key, data.views), 0
     for iteration in _stops(recipe, keep_at):
         rows = torch.stack(list(islice(order, iteration - done)))
         engine.steps(rows.to(data.device))
@@ -174,7 +175,9 @@ def train_together(
         for net in nets:
             modes.enter_context(own_modes(net))
         data = placed(data, place)
-        stack = together([net.to(place) for net in nets], data, recipe, way)
+        data = data.augmented(recipe.flip, recipe.crop)
+        nets = [net.to(place) for net in nets]
+        stack = together(nets, data, recipe, keys, way)
         return _train_together(stack, data, recipe, keys, curves)
 
 
@@ -187,9 +190,9 @@ def _train_together(
 ) -> list[Training]:
     """Train a stack on its data set."""
     place = data.device
-    images, size = len(data.train.labels), recipe.batch_size
+    images, size = data.train.size, recipe.batch_size
     steps = recipe.steps_per_epoch(images)
-    orders = [epochs(images, seed, round) for seed, round in keys]
+    orders = [epochs(images, *key, data.views) for key in keys]
     best, seen = BestRows(stack), [list[Point]() for _ in keys]
     for iteration in range(1, recipe.iterations + 1):
         position = (iteration - 1) % steps

@@ -10,14 +10,23 @@ from lth_utils.seeds import seed_of
 from lth_utils.training.recipes import Recipe
 
 
-def epochs(images: int, seed: int, round: int) -> Iterator[Tensor]:
-    """Yield a permutation of the images (images,) for each epoch, for ever."""
+def epochs(images: int, seed: int, round: int, views: int = 1) -> Iterator[Tensor]:
+    """Yield a permutation of the images (images,) for each epoch, for ever.
+
+    Of several views, each image's is drawn: `Dataset.batch` knows these numbers.
+    """
     generator = torch.Generator().manual_seed(seed_of("order", seed, round))
+    drawn = torch.Generator().manual_seed(seed_of("views", seed, round))
     while True:
-        yield torch.randperm(images, generator=generator)
+        order = torch.randperm(images, generator=generator)
+        if views > 1:
+            order += images * torch.randint(views, (images,), generator=drawn)
+        yield order
 
 
-def batches(images: int, recipe: Recipe, seed: int, round: int) -> Iterator[Tensor]:
+def batches(
+    images: int, recipe: Recipe, seed: int, round: int, views: int = 1
+) -> Iterator[Tensor]:
     """Yield each step's indices (batch_size,): one permutation an epoch.
 
     Raises:
@@ -26,7 +35,7 @@ def batches(images: int, recipe: Recipe, seed: int, round: int) -> Iterator[Tens
     steps = recipe.steps_per_epoch(images)
     whole = (
         batch
-        for order in epochs(images, seed, round)
+        for order in epochs(images, seed, round, views)
         for batch in order.split(recipe.batch_size)[:steps]
     )
     return islice(whole, recipe.iterations)

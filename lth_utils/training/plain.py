@@ -14,11 +14,12 @@ from torch.nn.modules import module as registry
 
 from lth_utils.masked_modules import Keeper, MaskedConv2d, MaskedLinear
 from lth_utils.models import VGG19, Conv2, Conv4, Conv6, ResNet20
+from lth_utils.models.layers import Dropout
 from lth_utils.models.resnet import Block
 
 NETWORKS = (Conv2, Conv4, Conv6, ResNet20, VGG19)
 LAYERS = (nn.Conv2d, MaskedConv2d, nn.Linear, MaskedLinear, nn.BatchNorm2d)
-_KINDS = (*NETWORKS, *LAYERS, Block, nn.Sequential)
+_KINDS = (*NETWORKS, *LAYERS, Dropout, Block, nn.Sequential)
 _HOMES = {kind.__module__ for kind in _KINDS}
 
 

@@ -1,9 +1,11 @@
 """How one network is trained, as a value that can be hashed and compared."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
-from lth_utils.arguments import real, whole
+from lth_utils.arguments import check_fraction, distinct, real, several, whole
 from lth_utils.errors import LotteryError, choose
 
 OPTIMIZERS = ("adam", "sgd")
@@ -21,6 +23,15 @@ class Recipe:
         evaluate_every: Iterations between two evaluations.
         momentum: For "sgd"; at least 0 and below 1.
         weight_decay: For "sgd": the L2 penalty's factor, at least 0.
+        warmup: Iterations over which the learning rate rises to `lr`, in equal
+            steps from 0.
+        milestones: Iterations after which it falls to a tenth of what it was.
+        dropout: The chance of a hidden unit to be left out of a step, at least 0
+            and below 1, in networks that have places for it: Conv-2, Conv-4 and
+            Conv-6 behind each hidden fully connected layer.
+        flip: Whether a training image is mirrored half of the time.
+        crop: How many pixels of black are laid around a training image, from
+            which a window of its size is then cut anywhere.
 
     Raises:
         LotteryError: If a value is out of range.
@@ -33,12 +44,24 @@ class Recipe:
     evaluate_every: int = 100
     momentum: float = 0.0
     weight_decay: float = 0.0
+    warmup: int = 0
+    milestones: tuple[int, ...] = ()
+    dropout: float = 0.0
+    flip: bool = False
+    crop: int = 0
 
     def __post_init__(self) -> None:
         choose("optimizer", self.optimizer, OPTIMIZERS)
         # Into `vars`, since a frozen value refuses to be set.
         for name in ("iterations", "batch_size", "evaluate_every"):
             vars(self)[name] = whole(f"The recipe's {name}", getattr(self, name), 1)
+        self._check_schedule()
+        vars(self)["dropout"] = check_fraction(self.dropout, "recipe's dropout")
+        vars(self)["crop"] = whole("The recipe's crop", self.crop, 0)
+        if not isinstance(self.flip, bool):
+            raise LotteryError(
+                f"The recipe's flip is {self.flip!r}: expected True or False."
+            )
         if not 0 < real(self.lr) < math.inf:
             raise LotteryError(
                 f"The recipe's lr is {self.lr!r}: expected a learning rate above 0,"
@@ -61,6 +84,35 @@ class Recipe:
             )
         for name in ("lr", "momentum", "weight_decay"):
             vars(self)[name] = real(getattr(self, name))
+
+    def _check_schedule(self) -> None:
+        """Refuse a learning rate that would rise or fall when all is over."""
+        last = self.iterations
+        vars(self)["warmup"] = whole("The recipe's warmup", self.warmup, 0, last)
+        what = "The recipe's milestones"
+        found = several(what, self.milestones, "(20_000, 25_000)", may_be_empty=True)
+        ends = (self.warmup, last - 1)
+        checked = tuple(
+            whole("One of the recipe's milestones", at, *ends) for at in found
+        )
+        vars(self)["milestones"] = tuple(sorted(distinct(what, checked)))
+
+    def rate(self, iteration: int) -> float:
+        """Return the learning rate of a step, the first of which is 1."""
+        fallen = sum(iteration > milestone for milestone in self.milestones)
+        risen = min(1.0, iteration / self.warmup) if self.warmup else 1.0
+        return self.lr * risen / 10**fallen
+
+    def rates(self, taken: int, steps: int) -> Iterator[tuple[float, int]]:
+        """Yield each learning rate, and of how many steps, after `taken` others."""
+        every = map(self.rate, range(taken + 1, taken + steps + 1))
+        for rate, same in groupby(every):
+            yield rate, len(list(same))
+
+    @property
+    def steady(self) -> bool:
+        """Whether the learning rate stays what it is."""
+        return not (self.warmup or self.milestones)
 
     def steps_per_epoch(self, images: int) -> int:
         """Return the number of whole batches among so many training images.

@@ -34,6 +34,7 @@ from lth_utils.training.recipes import Recipe
 COLOURS = few(lth.load("colour-digits"), train=64, other=16)
 DATA = lth.load("mnist-small")
 ADAM = Recipe(iterations=300)
+Key = tuple[int, int]  # (seed, round)
 SGD = Recipe(0.05, 300, "sgd", momentum=0.9, weight_decay=1e-3)
 
 
@@ -54,23 +55,31 @@ def random_masks(net: nn.Module, density: float, seed: int = 0) -> lth.Masks:
     return lth.keep(lth.random_scores(whole, seed), whole, counts)
 
 
-def autograd(net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA) -> Engine:
-    return Autograd(net, recipe, data)
+def autograd(
+    net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA, key: Key = (0, 0)
+) -> Engine:
+    return Autograd(net, recipe, data, key)
 
 
-def mlp(net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA) -> Engine:
+def mlp(
+    net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA, key: Key = (0, 0)
+) -> Engine:
     layers = linear_layers(net)
     assert layers is not None
     return MLP(layers, recipe, data)
 
 
-def sparsely(net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA) -> Engine:
+def sparsely(
+    net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA, key: Key = (0, 0)
+) -> Engine:
     layers = linear_layers(net)
     assert layers is not None
     return Sparse(layers, recipe, data)
 
 
-def pixelwise(net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA) -> Engine:
+def pixelwise(
+    net: nn.Module, recipe: Recipe, data: lth.Dataset = DATA, key: Key = (0, 0)
+) -> Engine:
     layers = linear_layers(net)
     assert layers is not None
     return Pixels(layers, recipe, data)
@@ -267,9 +276,11 @@ def narrow_conv(dtype: torch.dtype = torch.float64) -> nn.Module:
     return net
 
 
-def in_order(net: nn.Module, recipe: Recipe, data: lth.Dataset) -> Engine:
+def in_order(
+    net: nn.Module, recipe: Recipe, data: lth.Dataset, key: Key = (0, 0)
+) -> Engine:
     """The generic engine with every tensor row by row."""
-    engine = Autograd(net, recipe, data)
+    engine = Autograd(net, recipe, data, key)
     engine.write()
     engine.swift = torch.contiguous_format
     return engine

@@ -90,10 +90,12 @@ def odd_masks(net: nn.Module, seed: int) -> lth.Masks:
     return lth.Masks(masks)
 
 
-def sparsely(net: nn.Module, recipe: Recipe, data: lth.Dataset) -> Engine:
+def sparsely(
+    net: nn.Module, recipe: Recipe, data: lth.Dataset, key: tuple[int, int] = (0, 0)
+) -> Engine:
     assert convolutional(net)
     tiles = 4 * -(-recipe.batch_size // 64)
-    return Lanes(Graph(net, data.shape, tiles), recipe, data)
+    return Lanes(Graph(net, data.shape, tiles), recipe, data, key)
 
 
 def after(make, net: nn.Module, recipe: Recipe, data: lth.Dataset):

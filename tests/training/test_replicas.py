@@ -211,7 +211,7 @@ def batches(step: int) -> torch.Tensor:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("word", "recipe"), [("Conv2", ADAM), ("ResNet20", SGD)])
 def test_a_warm_step_asks_nothing_of_the_cpu(word, recipe, way):
-    replicas = together(three(word), DATA[word], recipe, way)
+    replicas = together(three(word), DATA[word], recipe, KEYS, way)
     replicas.step(batches(0))  # what the warm-up is for
     with Unasked():
         replicas.step(batches(1))
@@ -284,8 +284,8 @@ def after_steps(replicas, count: int = 4) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_recording_leaves_every_value_as_it_was(way, monkeypatch):
     nets, others = three("ResNet20"), three("ResNet20")
-    recorded = together(nets, DATA["ResNet20"], ADAM, way)
-    plain = together(others, DATA["ResNet20"], ADAM, way)
+    recorded = together(nets, DATA["ResNet20"], ADAM, KEYS, way)
+    plain = together(others, DATA["ResNet20"], ADAM, KEYS, way)
     card = Card(monkeypatch)
     recorded._record()
     card.diary.clear()
@@ -297,7 +297,7 @@ def test_a_recording_leaves_every_value_as_it_was(way, monkeypatch):
 
 def test_each_graph_is_replayed_on_its_own_lane_between_two_meetings(monkeypatch):
     monkeypatch.setattr(streams, "_LANES", 2)
-    beside = together(three("Conv2"), DATA["Conv2"], ADAM, "streams")
+    beside = together(three("Conv2"), DATA["Conv2"], ADAM, KEYS, "streams")
     card = Card(monkeypatch)
     beside._record()
     told = [each for each in card.diary if each[1] == "recorded"]

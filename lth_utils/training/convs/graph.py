@@ -10,8 +10,10 @@ from typing import Any
 from torch import fx, nn
 from torch.nn import functional as F
 
+from lth_utils.models.layers import Dropout
 from lth_utils.training.convs.layers import (
     Average,
+    Drop,
     Layer,
     Norm,
     Pool,
@@ -30,7 +32,7 @@ class _Tracer(fx.Tracer):
     """Looks into everything but the layers."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, LAYERS)
+        return isinstance(m, (*LAYERS, Dropout))
 
 
 class Graph:
@@ -105,6 +107,9 @@ class Graph:
     ) -> Planes:
         if isinstance(module, nn.BatchNorm2d):
             return self._norm(module, source, rectified, other)
+        if isinstance(module, Dropout):
+            _check(not rectified and other is None)
+            return self._drop(module, source)
         if isinstance(module, nn.Conv2d):
             return self._convolution(module, source, rectified)
         return self._linear(module, source, rectified)
@@ -172,6 +177,11 @@ class Graph:
         rectified = rectified or source.rectified
         target = self._planes((source.channels, *size), rectified=rectified)
         return self._add(Pool(source, target))
+
+    def _drop(self, module: Dropout, source: Planes) -> Planes:
+        _check(source.flat and source.rectified and module.units == source.channels)
+        target = self._planes(source.shape, flat=True, rectified=True)
+        return self._add(Drop(module, source, target))
 
     def _average(self, source: Planes) -> Planes:
         _check(source.rectified)

@@ -18,6 +18,7 @@ from lth_utils.training.convs import plane_kernels
 from lth_utils.training.convs.graph import Graph, Unknown
 from lth_utils.training.convs.layers import Batch, Sparse, live_lanes
 from lth_utils.training.convs.planes import LANES, TILES
+from lth_utils.training.dropping import Drops
 from lth_utils.training.engines import Descent
 from lth_utils.training.loops.compiled import aligned
 from lth_utils.training.measuring import measured
@@ -31,13 +32,16 @@ Array = NDArray[Any]
 CROSSOVER = 0.65
 
 
-def lanes_for(net: nn.Module, recipe: Recipe, data: Dataset) -> "Lanes | None":
+def lanes_for(
+    net: nn.Module, recipe: Recipe, data: Dataset, key: tuple[int, int]
+) -> "Lanes | None":
     """Return the engine for a network, or None where Autograd is the faster one.
 
     Args:
         net: A network that `plain.convolutional` knows, on the CPU.
         recipe: As for `Lanes`.
         data: Likewise.
+        key: Likewise.
     """
     lanes = TILES * LANES
     tiles = TILES * -(-recipe.batch_size // lanes)
@@ -49,7 +53,7 @@ def lanes_for(net: nn.Module, recipe: Recipe, data: Dataset) -> "Lanes | None":
     alive, dense = (sum(column) for column in zip(*counts, strict=True))
     if alive * tiles * LANES >= CROSSOVER * dense * recipe.batch_size:
         return None
-    return Lanes(graph, recipe, data)
+    return Lanes(graph, recipe, data, key)
 
 
 class Lanes:
@@ -60,10 +64,18 @@ class Lanes:
             alone, running statistics by every step.
         recipe: The optimizer.
         data: What it is trained on.
+        key: (seed, round), which names what is dropped.
     """
 
-    def __init__(self, graph: Graph, recipe: Recipe, data: Dataset) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        recipe: Recipe,
+        data: Dataset,
+        key: tuple[int, int] = (0, 0),
+    ) -> None:
         self.data, self.graph, self.layers = data, graph, graph.layers
+        self.drops = Drops(graph.net, recipe, key)
         self.dtype = next(graph.net.parameters()).dtype
         for layer in self.layers:
             layer.prepare()
@@ -85,8 +97,11 @@ class Lanes:
 
     def steps(self, order: Tensor) -> None:
         """Take an optimizer step for each row of images' numbers."""
-        for index in order:
-            self._step(*self.data.batch(index, self.dtype))
+        with self.drops:
+            for index in order:
+                self.descent.begin()
+                self.drops.draw(self.descent.taken)
+                self._step(*self.data.batch(index, self.dtype))
 
     @torch.no_grad()
     def _step(self, x: Tensor, y: Tensor) -> None:

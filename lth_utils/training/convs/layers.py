@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from lth_utils.models.layers import Dropout
 from lth_utils.training.convs import plane_kernels as kernels
 from lth_utils.training.convs.planes import LANES, Planes
 from lth_utils.training.convs.taps import Taps
@@ -256,6 +257,34 @@ class Average(Layer):
         kernels.average_back(
             target.delta, source.values, source.delta, source.form, target.form
         )
+
+
+class Drop(Layer):
+    """Units that a step leaves out, and the others made up for it.
+
+    Args:
+        module: The network's place for dropout, which has them while it trains.
+        source: The signal that it reads.
+        target: The one that it writes.
+    """
+
+    def __init__(self, module: Dropout, source: Planes, target: Planes) -> None:
+        super().__init__(source, target)
+        self.module = module
+
+    def forward(self, batch: Batch) -> None:
+        """Compute what is kept."""
+        self._keep(self.source.values, self.target.values, batch)
+
+    def trace(self, batch: Batch) -> None:
+        """Give the gradients to what is kept."""
+        self._keep(self.target.delta, self.source.delta, batch)
+
+    def _keep(self, a: Array, out: Array, batch: Batch) -> None:
+        out[:] = a
+        if batch.trains and self.module.kept is not None:
+            rows = out.reshape(self.target.channels, -1)
+            rows[:, : batch.images] *= self.module.kept[: batch.images].numpy().T
 
 
 class Quarter(Layer):

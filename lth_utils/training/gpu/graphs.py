@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lth_utils.data.datasets import Dataset
+from lth_utils.training.engines import Descent
 from lth_utils.training.recipes import Recipe
 
 _WARM_UP = 3  # steps before a recording, as CUDA asks
@@ -58,9 +59,11 @@ def record(
 class OneStep:
     """Replicas whose step is one: on CUDA a graph, which is replayed.
 
-    A subclass takes the step in `_step`, with the images `index`, (R, batch_size).
+    A subclass takes the step in `_step`, with the images `index`, (R, batch_size),
+    and the optimizer `descent`.
     """
 
+    descent: Descent
     graph: torch.cuda.CUDAGraph | None = None
 
     def _step(self) -> None:
@@ -88,6 +91,7 @@ class OneStep:
             index: Each replica's batch, (R, batch_size), on any device.
         """
         self.index.copy_(index)
+        self.descent.begin()
         if self.graph is None:
             self._step()
         else:

@@ -50,15 +50,18 @@ class Replicas(Protocol):
         """Bring the networks' parameters and buffers up to date."""
 
 
-_KINDS: dict[str, Callable[[Sequence[nn.Module], Dataset, Recipe], Replicas]] = {
-    "streams": Streams,
+_AS_ONE: dict[str, Callable[[Sequence[nn.Module], Dataset, Recipe], Replicas]] = {
     "grouped": Grouped,
     "mapped": Mapped,
 }
 
 
 def together(
-    nets: Sequence[nn.Module], data: Dataset, recipe: Recipe, way: str = WAYS[0]
+    nets: Sequence[nn.Module],
+    data: Dataset,
+    recipe: Recipe,
+    keys: Sequence[tuple[int, int]],
+    way: str = WAYS[0],
 ) -> Replicas:
     """Return what trains networks of one shape together.
 
@@ -67,14 +70,15 @@ def together(
             on one device.
         data: On the same device.
         recipe: Their optimizer.
-        way: One of WAYS, for convolutional networks.
+        keys: Each network's (seed, round).
+        way: One of WAYS, for convolutional networks; with dropout it is the first.
 
     Raises:
         LotteryError: If there is no such way, or the networks are none of these,
             of several shapes or types, or do not match the data set.
     """
     choose("way to train together", way, WAYS)
-    if linear_layers(nets[0]) is not None:
+    if linear_layers(nets[0]) is not None and not recipe.dropout:
         return Stack(nets, data, recipe)
     if any(_form(net) != _form(nets[0]) for net in nets):
         raise LotteryError(
@@ -84,7 +88,9 @@ def together(
     for net in nets:
         _check_plain(net)
     check_match(nets[0], data)
-    return _KINDS[way](nets, data, recipe)
+    if way in _AS_ONE and not recipe.dropout:
+        return _AS_ONE[way](nets, data, recipe)
+    return Streams(nets, data, recipe, keys)
 
 
 def _check_plain(net: nn.Module) -> None:

@@ -29,12 +29,20 @@ class Streams:
         nets: Networks of one form, trained in place.
         data: The data set.
         recipe: Their optimizer.
+        keys: Each network's (seed, round), which names what is dropped.
     """
 
     def __init__(
-        self, nets: Sequence[nn.Module], data: Dataset, recipe: Recipe
+        self,
+        nets: Sequence[nn.Module],
+        data: Dataset,
+        recipe: Recipe,
+        keys: Sequence[tuple[int, int]],
     ) -> None:
-        self.engines = [Autograd(net, recipe, data) for net in nets]
+        self.engines = [
+            Autograd(net, recipe, data, key)
+            for net, key in zip(nets, keys, strict=True)
+        ]
         self.device = data.device
         self.index = room(len(nets), data, recipe)
         self.graphs: list[tuple[torch.cuda.Stream, torch.cuda.CUDAGraph]] = []
@@ -43,11 +51,12 @@ class Streams:
 
     def _record(self) -> None:
         """Record each network's step as a graph of its own."""
-        rows = self.index.split(1)
-        for number, (engine, row) in enumerate(zip(self.engines, rows, strict=True)):
+        pairs = zip(self.engines, self.index, strict=True)
+        for number, (engine, row) in enumerate(pairs):
             stream = side_stream(self.device, number % _LANES)
             state = [*engine.descent.tensors(), *engine.net.buffers()]
-            graph = record(partial(engine.steps, row), state, stream)
+            with engine.drops:
+                graph = record(partial(engine.step, row), state, stream)
             self.graphs.append((stream, graph))
 
     def step(self, index: Tensor) -> None:
@@ -61,6 +70,8 @@ class Streams:
             for engine, row in zip(self.engines, self.index.split(1), strict=True):
                 engine.steps(row)
             return
+        for engine in self.engines:
+            engine.begin()
         now = torch.cuda.current_stream(self.device)
         lanes = dict.fromkeys(stream for stream, _ in self.graphs)
         for stream in lanes:

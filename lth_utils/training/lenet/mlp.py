@@ -95,6 +95,7 @@ class MLP:
             self._step(*self.data.batch(index, self.parameter.dtype))
 
     def _step(self, x: Tensor, y: Tensor) -> None:
+        self.descent.begin()
         signals = self._forward(x)
         delta = signals.pop().softmax(1)
         delta[torch.arange(len(y), device=y.device), y] -= 1

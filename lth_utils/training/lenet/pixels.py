@@ -5,6 +5,7 @@ listed once a training, and of the units behind a ReLU. Whole steps and
 evaluations are loops (`pixel_kernels.py`); they need Numba.
 """
 
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -56,7 +57,7 @@ class Pixels:
         self.train = self._listed(data.train)
         self.lists: dict[int, Listed] = {}
         optimizers = import_module("lth_utils.training.loops.optimizers")
-        self.descent = optimizers.descent_of(recipe, self.dtype)
+        self.descents = partial(optimizers.descents, recipe, self.dtype)
         self.batch_size = recipe.batch_size
         images = max(self.batch_size, TILE)
         self.layers = tuple(
@@ -152,17 +153,19 @@ class Pixels:
                 f"A batch has {order.shape[1]} images: expected at most"
                 f" {self.batch_size}, as the recipe says."
             )
-        self.kernels.steps(
-            listed,
-            labels,
-            order.contiguous().numpy(),
-            self.gain,
-            factors,
-            self.layers,
-            self.room,
-            self.descent,
-            self.taken,
-        )
+        batches = order.contiguous().numpy()
+        for descent, rows, taken in self.descents(self.taken, batches):
+            self.kernels.steps(
+                listed,
+                labels,
+                rows,
+                self.gain,
+                factors,
+                self.layers,
+                self.room,
+                descent,
+                taken,
+            )
         self.taken += len(order)
 
     def measure(self, sample: Split) -> tuple[float, float]:

@@ -6,7 +6,7 @@ The loops are `kernels.py` and `steps.py`; they need Numba, which is optional.
 """
 
 import warnings
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -65,7 +65,7 @@ class Sparse:
         self.firsts, self.biases = ends[: len(layers)], ends[len(layers) : -1]
         self.net = self._network(ends[-1])
         optimizers = import_module("lth_utils.training.loops.optimizers")
-        self.descent = optimizers.descent_of(recipe, self.dtype)
+        self.descents = partial(optimizers.descents, recipe, self.dtype)
         self.read()
 
     def _network(self, size: int) -> Any:
@@ -123,7 +123,8 @@ class Sparse:
         """
         check_order(order, len(self.train.labels))
         batches = order.contiguous().numpy()
-        self.loops.learn(self.net, self.descent, self.train, batches, self.taken)
+        for descent, rows, taken in self.descents(self.taken, batches):
+            self.loops.learn(self.net, descent, self.train, rows, taken)
         self.taken += len(order)
 
     def measure(self, sample: Split) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Adam and SGD as compiled loops, as torch's fused optimizers compute them."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +20,27 @@ class Descent(NamedTuple):
     constants: Array  #: see `adam` and `sgd`
 
 
-def descent_of(recipe: Recipe, dtype: Any) -> Descent:
-    """Return a recipe's optimizer, for parameters of a type."""
-    adam = recipe.optimizer == "adam"
-    rates = [recipe.lr, recipe.momentum, recipe.weight_decay]
-    constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
-    return Descent(adam, recipe.lr, np.array(constants, dtype))
+def descents(
+    recipe: Recipe, dtype: Any, taken: int, order: Array
+) -> Iterator[tuple[Descent, Array, int]]:
+    """Yield optimizers of one learning rate each, and the steps that they take.
+
+    Args:
+        recipe: What they do.
+        dtype: Of the parameters.
+        taken: How many steps were taken before.
+        order: A row for each step, (steps, batch_size).
+
+    Yields:
+        An optimizer, its rows, and how many steps were taken before them.
+    """
+    adam, done = recipe.optimizer == "adam", 0
+    for rate, steps in recipe.rates(taken, len(order)):
+        rates = [rate, recipe.momentum, recipe.weight_decay]
+        constants = [1 - 0.9, 0.999, 1 - 0.999, 1e-8, 0, 0] if adam else rates
+        descent = Descent(adam, rate, np.array(constants, dtype))
+        yield descent, order[done : done + steps], taken + done
+        done += steps
 
 
 @compiled
