@@ -45,13 +45,19 @@ class Pruning:
 # its 1x1 shortcuts, unpruned.
 _LENET = Pruning(fc=0.2, output=0.1)
 _SHALLOW_CONV = Pruning(conv=0.1, fc=0.2, output=0.1)
+_CONV6 = Pruning(conv=0.15, fc=0.2, output=0.1)
+_DEEP = Pruning(conv=0.2, scope="global")
 PRUNING = {
     "lenet": _LENET,
     "conv2": _SHALLOW_CONV,
-    "conv2-narrow": _SHALLOW_CONV,
     "conv4": _SHALLOW_CONV,
-    "conv6": Pruning(conv=0.15, fc=0.2, output=0.1),
-    "resnet20": Pruning(conv=0.2, scope="global"),
-    "vgg19": Pruning(conv=0.2, scope="global"),
+    "conv6": _CONV6,
+    "resnet20": _DEEP,
+    "vgg19": _DEEP,
+    "conv2-narrow": _SHALLOW_CONV,
+    "conv4-narrow": _SHALLOW_CONV,
+    "conv6-narrow": _CONV6,
+    "resnet20-narrow": _DEEP,
+    "vgg19-narrow": _DEEP,
     "lenet-1d": _LENET,
 }

@@ -12,8 +12,15 @@ from lth_utils.words import check_network
 
 # What `make gpu` measures, and who goes the same way: without BatchNorm, with it.
 LIKE = {
-    "conv2": ("conv2", "conv2-narrow", "conv4", "conv6"),
-    "resnet20": ("resnet20", "vgg19"),
+    "conv2": (
+        "conv2",
+        "conv4",
+        "conv6",
+        "conv2-narrow",
+        "conv4-narrow",
+        "conv6-narrow",
+    ),
+    "resnet20": ("resnet20", "vgg19", "resnet20-narrow", "vgg19-narrow"),
 }
 
 

@@ -33,9 +33,32 @@ __all__ = [
 ]
 
 
+_UNITS = (64, 64)  # of the narrow networks' hidden fully connected layers
+
+
 def _conv2_narrow(seed: int) -> Conv2:
     """Conv-2 for minutes on a laptop: a quarter of the filters and units."""
-    return Conv2(seed, filters=(16, 16), units=(64, 64))
+    return Conv2(seed, (16, 16), _UNITS)
+
+
+def _conv4_narrow(seed: int) -> Conv4:
+    """Conv-4, likewise."""
+    return Conv4(seed, (16, 16, 32, 32), _UNITS)
+
+
+def _conv6_narrow(seed: int) -> Conv6:
+    """Conv-6, likewise."""
+    return Conv6(seed, (16, 16, 32, 32, 64, 64), _UNITS)
+
+
+def _resnet20_narrow(seed: int) -> ResNet20:
+    """ResNet-20 with half of the filters."""
+    return ResNet20(seed, width=8)
+
+
+def _vgg19_narrow(seed: int) -> VGG19:
+    """VGG-19 with an eighth of the filters."""
+    return VGG19(seed, width=8)
 
 
 def _lenet_1d(seed: int) -> LeNet:
@@ -51,6 +74,10 @@ _MAKERS: dict[str, Callable[[int], nn.Module]] = {
     "resnet20": ResNet20,
     "vgg19": VGG19,
     "conv2-narrow": _conv2_narrow,
+    "conv4-narrow": _conv4_narrow,
+    "conv6-narrow": _conv6_narrow,
+    "resnet20-narrow": _resnet20_narrow,
+    "vgg19-narrow": _vgg19_narrow,
     "lenet-1d": _lenet_1d,
 }
 
@@ -59,8 +86,10 @@ def network(name: str, seed: int = 0) -> nn.Module:
     """Build a network by its word on the command line.
 
     Args:
-        name: One of `words.NETWORKS`; `conv2-narrow` is Conv-2 with 16, 16
-            filters and 64, 64 units, for the book's live cells; `lenet-1d`
+        name: One of `words.NETWORKS`. The narrow ones are for the book's live
+            cells: `conv2-narrow`, `conv4-narrow` and `conv6-narrow` with a quarter
+            of the filters and units, `resnet20-narrow` with half and `vgg19-narrow`
+            with an eighth of the filters. `lenet-1d`
             takes MNIST-1D's 40 points and has 100, 100 hidden units. Also
             `lenet-50-17`: LeNet with 50, 17 hidden units (1 to 10,000). And
             any of these with a gain above 0, which multiplies the initial

@@ -40,18 +40,19 @@ class ResNet20(nn.Module):
 
     Args:
         seed: Of the initial weights.
+        width: Of the first stage; the others are twice and four times as wide.
 
     Raises:
         LotteryError: If the seed is no integer of at least 0.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, width: int = 16) -> None:
         super().__init__()
-        self.conv1 = conv(3, 16)
-        self.norm1 = nn.BatchNorm2d(16)
-        widths = [16] * 4 + [32] * 3 + [64] * 3
+        self.conv1 = conv(3, width)
+        self.norm1 = nn.BatchNorm2d(width)
+        widths = [width] * 4 + [2 * width] * 3 + [4 * width] * 3
         self.blocks = nn.Sequential(*(Block(*pair) for pair in pairwise(widths)))
-        self.output = linear(64, CLASSES)
+        self.output = linear(4 * width, CLASSES)
         initialize(self, seed)
 
     def forward(self, images: Tensor) -> Tensor:

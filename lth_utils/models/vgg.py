@@ -14,22 +14,23 @@ class VGG19(nn.Module):
 
     Args:
         seed: Of the initial weights.
+        width: Of the first stage; the others are 2, 4, 8 and 8 times as wide.
 
     Raises:
         LotteryError: If the seed is no integer of at least 0.
     """
 
-    STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
+    STAGES = ((1, 2), (2, 2), (4, 4), (8, 4), (8, 4))  # how wide, how deep
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, width: int = 64) -> None:
         super().__init__()
         channels, number = 3, 0
-        for width, depth in self.STAGES:
+        for times, depth in self.STAGES:
             for _ in range(depth):
                 number += 1
-                self.add_module(f"conv{number}", conv(channels, width))
-                self.add_module(f"norm{number}", nn.BatchNorm2d(width))
-                channels = width
+                self.add_module(f"conv{number}", conv(channels, times * width))
+                self.add_module(f"norm{number}", nn.BatchNorm2d(times * width))
+                channels = times * width
         self.output = linear(channels, CLASSES)
         initialize(self, seed)
 

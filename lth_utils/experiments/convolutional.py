@@ -1,0 +1,193 @@
+"""The experiments of the paper's sections 3 to 5: convolutions, dropout, depth.
+
+quick    narrower networks on computed colour digits, a few hundred iterations
+laptop   the networks at full width on CIFAR-10, a few thousand iterations, six
+         densities for the controls: hours on two cores
+paper    the paper's own iterations: for a GPU
+
+The paper does not state how it scales its images: `conv2-scaling` asks which of
+three ways has the least validation loss, and all others use that.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lth_utils.experiments.plans import Experiment, Plan, Study
+from lth_utils.experiments.rates import PRUNING
+from lth_utils.training.recipes import Recipe
+from lth_utils.words import SCALINGS
+
+_SEEDS = (0, 1, 2, 3, 4)
+
+# --- section 3: Conv-2, Conv-4, Conv-6 ----------------------------------------
+
+# Learning rate, the paper's iterations, ours; rounds down to 2 % of the weights, and
+# those of the controls, at about 50, 25, 11, 8, 5 and 2 to 3 %.
+_CONVS = {
+    "conv2": (2e-4, 20_000, 3000, 17, (3, 6, 9, 11, 14, 17)),
+    "conv4": (3e-4, 25_000, 2000, 21, (3, 7, 11, 12, 15, 21)),
+    "conv6": (3e-4, 30_000, 2000, 21, (3, 7, 10, 13, 17, 21)),
+}
+
+
+def _quick(name: str) -> Experiment:
+    return Experiment(
+        name=name,
+        profile="quick",
+        network=f"{name}-narrow",
+        data="colour-digits",
+        recipe=Recipe(lr=1e-3, iterations=500, evaluate_every=100),
+        pruning=PRUNING[name],
+        rounds=11,
+        seeds=(0, 1, 2),
+        arms=("dense", "ticket", "reinit", "random"),
+        control_rounds=(7, 11),
+    )
+
+
+def _laptop(name: str) -> Experiment:
+    rate, _, iterations, rounds, controls = _CONVS[name]
+    return replace(
+        _quick(name),
+        profile="laptop",
+        network=name,
+        data="cifar10",
+        recipe=Recipe(lr=rate, iterations=iterations, evaluate_every=100),
+        rounds=rounds,
+        seeds=_SEEDS,
+        control_rounds=controls,
+    )
+
+
+def _paper(name: str) -> Experiment:
+    """Figures F1, F5, F13 and F14: three reinits a seed, as for LeNet."""
+    base = _laptop(name)
+    recipe = replace(base.recipe, iterations=_CONVS[name][1])
+    return replace(base, profile="paper", recipe=recipe, controls={"reinit": 3})
+
+
+_SECTION_3 = tuple(make(name) for name in _CONVS for make in (_quick, _laptop, _paper))
+
+# --- the pilot of input scalings ----------------------------------------------
+
+_LADDER = replace(
+    _laptop("conv2"),
+    name="conv2-scaling",
+    recipe=Recipe(lr=2e-4, iterations=3000, evaluate_every=100),
+    rounds=11,
+    seeds=(0,),
+    arms=("dense", "ticket"),
+    control_rounds=None,
+)
+_DENSE = replace(
+    _LADDER,
+    recipe=Recipe(lr=2e-4, iterations=20_000, evaluate_every=250),
+    arms=("dense",),
+    rounds=0,
+)
+_SCALING = Study(
+    "conv2-scaling",
+    "laptop",
+    tuple(
+        replace(base, name=f"{scaling}-{base.recipe.iterations}", scaling=scaling)
+        for base in (_LADDER, _DENSE)
+        for scaling in SCALINGS
+    ),
+)
+
+# --- section 4: dropout (figure F6) -------------------------------------------
+
+# The paper trains three times as long with dropout, at these learning rates.
+_DROPOUT_RATES = {"conv2": 3e-4, "conv4": 2e-4, "conv6": 2e-4}
+
+
+def _dropout(base: Experiment) -> Study:
+    """Return an experiment's dense networks and tickets, without and with dropout."""
+    plain = replace(
+        base, name="plain", arms=("dense", "ticket"), control_rounds=None, controls={}
+    )
+    longer = replace(
+        base.recipe,
+        lr=_DROPOUT_RATES[base.name] if base.profile != "quick" else base.recipe.lr,
+        iterations=3 * base.recipe.iterations,
+        dropout=0.5,
+    )
+    parts = (plain, replace(plain, name="dropout", recipe=longer))
+    return Study(f"{base.name}-dropout", base.profile, parts)
+
+
+_SECTION_4 = tuple(map(_dropout, _SECTION_3))
+
+# --- section 5: ResNet-20 (figure F8) and VGG-19 (F7) -------------------------
+
+_RESNET = Recipe(
+    lr=0.1,
+    iterations=30_000,
+    optimizer="sgd",
+    batch_size=128,
+    momentum=0.9,
+    weight_decay=1e-4,
+    milestones=(20_000, 25_000),
+    flip=True,
+    crop=4,
+)
+_VGG = replace(
+    _RESNET, iterations=112_000, batch_size=64, milestones=(56_250, 84_375)
+)  # that is 80 and 120 of 160 epochs
+# A part's learning rate, and over how many of the paper's iterations it rises.
+_RATES = {
+    "resnet20": {"0.1": (0.1, 0), "0.01": (0.01, 0), "warmup": (0.03, 20_000)},
+    "vgg19": {"0.1": (0.1, 0), "0.01": (0.01, 0), "warmup": (0.1, 10_000)},
+}
+
+
+def _deep(base: Experiment, recipe: Recipe, iterations: int) -> Study:
+    """Return a network's study of learning rates, with the schedule shortened alike."""
+    share = iterations / recipe.iterations
+
+    def part(name: str, lr: float, warmup: int) -> Experiment:
+        schedule = replace(
+            recipe,
+            lr=lr,
+            iterations=iterations,
+            warmup=round(share * warmup),
+            milestones=tuple(round(share * at) for at in recipe.milestones),
+        )
+        return replace(base, name=name, recipe=schedule)
+
+    rates = _RATES[base.name]
+    return Study(base.name, base.profile, tuple(part(n, *r) for n, r in rates.items()))
+
+
+def _depths(
+    name: str, recipe: Recipe, iterations: int, controls: tuple[int, ...]
+) -> Iterator[Study]:
+    """Yield a network's study in three profiles."""
+    quick = replace(
+        _quick(name),
+        rounds=7,
+        arms=("dense", "ticket", "reinit"),
+        control_rounds=(4, 7),
+    )
+    laptop = replace(
+        quick,
+        profile="laptop",
+        network=name,
+        data="cifar10",
+        seeds=_SEEDS,
+        rounds=controls[-1],
+        control_rounds=controls,
+    )
+    # Digits are not what they are in a mirror, and these are moved already.
+    digits = replace(recipe, flip=False, crop=0, batch_size=60)
+    yield _deep(quick, digits, 300)
+    yield _deep(laptop, recipe, iterations)
+    yield _deep(replace(laptop, profile="paper"), recipe, recipe.iterations)
+
+
+_SECTION_5 = (
+    *_depths("resnet20", _RESNET, 1000, (4, 6, 7, 10)),
+    *_depths("vgg19", _VGG, 1000, (8, 12, 15, 19)),
+)
+
+PLANS: tuple[Plan, ...] = (*_SECTION_3, _SCALING, *_SECTION_4, *_SECTION_5)
