@@ -42,7 +42,7 @@ TAKES = {
     "conv2-narrow": (3, 32, 32),
     "conv4-narrow": (3, 32, 32),
     "conv6-narrow": (3, 32, 32),
-    "resnet20-narrow": (3, 32, 32),
+    "resnet8-narrow": (3, 32, 32),
     "vgg19-narrow": (3, 32, 32),
     "lenet-1d": (1, 1, 40),
 }

@@ -30,11 +30,14 @@ _CONVS = {
 }
 
 
+_NARROW = {"resnet20": "resnet8-narrow"}
+
+
 def _quick(name: str) -> Experiment:
     return Experiment(
         name=name,
         profile="quick",
-        network=f"{name}-narrow",
+        network=_NARROW.get(name, f"{name}-narrow"),
         data="colour-digits",
         recipe=Recipe(lr=1e-3, iterations=500, evaluate_every=100),
         pruning=PRUNING[name],

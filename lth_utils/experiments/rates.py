@@ -57,7 +57,7 @@ PRUNING = {
     "conv2-narrow": _SHALLOW_CONV,
     "conv4-narrow": _SHALLOW_CONV,
     "conv6-narrow": _CONV6,
-    "resnet20-narrow": _DEEP,
+    "resnet8-narrow": _DEEP,
     "vgg19-narrow": _DEEP,
     "lenet-1d": _LENET,
 }

@@ -20,7 +20,7 @@ LIKE = {
         "conv4-narrow",
         "conv6-narrow",
     ),
-    "resnet20": ("resnet20", "vgg19", "resnet20-narrow", "vgg19-narrow"),
+    "resnet20": ("resnet20", "vgg19", "resnet8-narrow", "vgg19-narrow"),
 }
 
 

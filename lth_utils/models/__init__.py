@@ -51,9 +51,9 @@ def _conv6_narrow(seed: int) -> Conv6:
     return Conv6(seed, (16, 16, 32, 32, 64, 64), _UNITS)
 
 
-def _resnet20_narrow(seed: int) -> ResNet20:
-    """ResNet-20 with half of the filters."""
-    return ResNet20(seed, width=8)
+def _resnet8_narrow(seed: int) -> ResNet20:
+    """ResNet-20 with one block a stage in place of three, and half of the filters."""
+    return ResNet20(seed, width=8, blocks=1)
 
 
 def _vgg19_narrow(seed: int) -> VGG19:
@@ -76,7 +76,7 @@ _MAKERS: dict[str, Callable[[int], nn.Module]] = {
     "conv2-narrow": _conv2_narrow,
     "conv4-narrow": _conv4_narrow,
     "conv6-narrow": _conv6_narrow,
-    "resnet20-narrow": _resnet20_narrow,
+    "resnet8-narrow": _resnet8_narrow,
     "vgg19-narrow": _vgg19_narrow,
     "lenet-1d": _lenet_1d,
 }
@@ -88,12 +88,12 @@ def network(name: str, seed: int = 0) -> nn.Module:
     Args:
         name: One of `words.NETWORKS`. The narrow ones are for the book's live
             cells: `conv2-narrow`, `conv4-narrow` and `conv6-narrow` with a quarter
-            of the filters and units, `resnet20-narrow` with half and `vgg19-narrow`
-            with an eighth of the filters. `lenet-1d`
-            takes MNIST-1D's 40 points and has 100, 100 hidden units. Also
-            `lenet-50-17`: LeNet with 50, 17 hidden units (1 to 10,000). And
-            any of these with a gain above 0, which multiplies the initial
-            weights: `lenet@0.5`, `lenet-50-17@0.5`.
+            of the filters and units, `resnet8-narrow` with half of the filters and
+            one block a stage, `vgg19-narrow` with an eighth of the filters.
+            `lenet-1d` takes MNIST-1D's 40 points and has 100, 100 hidden units.
+            Also `lenet-50-17`: LeNet with 50, 17 hidden units (1 to 10,000). And
+            any of these with a gain above 0, which multiplies the initial weights:
+            `lenet@0.5`, `lenet-50-17@0.5`.
         seed: Of the initial weights.
 
     Raises:

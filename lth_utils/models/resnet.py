@@ -41,16 +41,18 @@ class ResNet20(nn.Module):
     Args:
         seed: Of the initial weights.
         width: Of the first stage; the others are twice and four times as wide.
+        blocks: Of each stage; with one it is a ResNet-8.
 
     Raises:
         LotteryError: If the seed is no integer of at least 0.
     """
 
-    def __init__(self, seed: int = 0, width: int = 16) -> None:
+    def __init__(self, seed: int = 0, width: int = 16, blocks: int = 3) -> None:
         super().__init__()
         self.conv1 = conv(3, width)
         self.norm1 = nn.BatchNorm2d(width)
-        widths = [width] * 4 + [2 * width] * 3 + [4 * width] * 3
+        stages = (width, 2 * width, 4 * width)
+        widths = [width, *(stage for stage in stages for _ in range(blocks))]
         self.blocks = nn.Sequential(*(Block(*pair) for pair in pairwise(widths)))
         self.output = linear(4 * width, CLASSES)
         initialize(self, seed)
