@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 def experiments_text() -> str:
     """Return a line for each experiment and profile: what it trains."""
-    lines = [f"{'experiment':<18} {'profile':<8} {'network':<13} {'data':<18} size"]
+    lines = [f"{'experiment':<18} {'profile':<8} {'network':<15} {'data':<18} size"]
     for name, profiles in EXPERIMENTS.items():
         for profile, plan in profiles.items():
             network, *others = {part.network for part in plan.parts}
             lines.append(
-                f"{name:<18} {profile:<8} {'several' if others else network:<13}"
+                f"{name:<18} {profile:<8} {'several' if others else network:<15}"
                 f" {plan.data:<18} {_size(plan)}"
                 + ("; recorded" if is_recorded(name, profile) else "")
                 + (" twice" if is_recorded(name, profile + AGAIN) else "")
