@@ -73,11 +73,11 @@ record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=len
 bench: $(READY) ## measure speed; RECORD=1 writes results/bench (40 minutes)
 	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)
 
-gpu: ## check and measure on a GPU, 9 minutes; installs nothing, uses PYTHON
-	@$(PYTHON) benchmarks/gpu.py $(if $(OUT),--out "$(OUT)")
+gpu: ## check and measure on a GPU, 9 minutes; or train RECORD=conv2 DATA=...
+	@$(PYTHON) benchmarks/gpu.py$(if $(RECORD), --record "$(RECORD)")$(if $(DATA), --data "$(DATA)")$(if $(OUT), --out "$(OUT)")
 
-pack: $(READY) ## pack MNIST, to bring it along to a GPU machine
-	@$(PY) benchmarks/gpu.py --pack
+pack: $(READY) ## pack MNIST, or pictures DATA=..., for a GPU machine
+	@$(PY) benchmarks/gpu.py --pack$(if $(DATA), --data "$(DATA)")
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	@test -n "$(UV)" || { echo "Install uv first: pip cannot write this file." >&2; exit 1; }

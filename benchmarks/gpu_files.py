@@ -1,45 +1,39 @@
-"""What travels to a GPU machine and back, as a few files.
+"""How finished trainings travel to another machine, which goes on from them.
 
-There: MNIST in one zip. Back: what was measured, the record of a figure, and
-the trainings that are finished, so that another machine goes on from them.
+Conv-2's weights are 17 MB a network, and all that comes back from a GPU machine is
+8 files of 16 MB. So parts that only grow hold what `gpu_packed.py` leaves of each
+training: for Conv-2, 2 MB for 18 rounds of a seed. Where others start from the
+weights themselves (one-shot pruning, training continued), these go along.
 """
 
-import json
-import os
 import re
 import shutil
-import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
-from lth_utils.data.mnist import MNIST, Source, read_files
+from benchmarks.gpu_packed import complete, packed, unpacked
 from lth_utils.errors import LotteryError
-from lth_utils.experiments.environment import source_hash
-from lth_utils.experiments.jobs import Job
-from lth_utils.experiments.recording import commit
-from lth_utils.experiments.records import PROVENANCE, is_record
+from lth_utils.experiments.jobs import Job, Result
+from lth_utils.experiments.perform import start
 from lth_utils.experiments.store import Store
-from lth_utils.experiments.ways import speeds_file
-from lth_utils.files.atomic import Kind, atomic_file, atomic_folder, check_folder
-from lth_utils.files.places import data_folder
+from lth_utils.files.atomic import atomic_file
+from lth_utils.masks import Masks
 from lth_utils.words import CONTROLS
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / "_build" / "gpu"
-FULL = 14 * 2**20  # bytes: with one more training, of at most 2 MB, a part is small
-_TRAINING = Kind("training", lambda _: False)  # none is replaced
-_RECORD = Kind("record", is_record)
+FULL = 15 * 2**20  # bytes
+PAGES = ("stages", "record")  # what a run says of itself, PAGE-LABEL.json
 _ENTRY = re.compile(r"[0-9a-f]{24}/[a-z]+\.[a-z]+")
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[ZipFile]:
+def reading(path: Path) -> Iterator[ZipFile]:
     """Open a zip; turn what is wrong with it into a sentence."""
     try:
         with ZipFile(path) as archive:
@@ -51,39 +45,7 @@ def _reading(path: Path) -> Iterator[ZipFile]:
         ) from error
 
 
-# --- there: MNIST ---------------------------------------------------------------
-
-
-def pack_mnist(target: Path, source: Source = MNIST) -> None:
-    """Write a data set's four files, found and checked by the library, as one zip."""
-    arrays = read_files(source, data_folder())
-    with (
-        atomic_file(target) as temporary,
-        ZipFile(temporary, "w", ZIP_DEFLATED) as archive,
-    ):
-        for name, array in zip(source.files, arrays, strict=True):
-            head = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-            archive.writestr(name, head + array.tobytes())
-
-
-def find_mnist(packed: Path, source: Source = MNIST) -> None:
-    """Let the library find what was packed; without it, it looks where it always does.
-
-    The library checks each file's hash.
-
-    Raises:
-        LotteryError: If the zip is damaged.
-    """
-    if packed.is_file():
-        folder = ROOT / "_build" / "data"
-        with _reading(packed) as archive:
-            for name in source.files:
-                with atomic_file(source.raw(folder) / name) as temporary:
-                    temporary.write_bytes(archive.read(name))
-        os.environ["LTH_DATA"] = str(folder)
-
-
-# --- back: trainings --------------------------------------------------------------
+# --- into the files -----------------------------------------------------------------
 
 
 def files_of(folder: Path, label: str) -> list[Path]:
@@ -92,49 +54,74 @@ def files_of(folder: Path, label: str) -> list[Path]:
 
 
 def keep(
-    out: Path, label: str, store: Store, done: Iterable[Job], waiting: Iterable[Job]
+    out: Path, label: str, store: Store, every: Sequence[Job], done: Collection[Job]
 ) -> None:
     """Write finished trainings down, for a machine that has no store.
 
-    Those whose weights others still start from go into one zip, as they are;
-    the rest go into parts that only grow, without weights (a control starts
-    from masks alone).
+    All of them go into parts that only grow. Those whose weights others still start
+    from also go into one zip, as they are.
 
     Args:
         out: Where.
         label: The run's.
         store: Has them.
-        done: What is finished.
-        waiting: What is not.
+        every: All trainings, parents first.
+        done: Which of them are finished.
     """
-    parents = {job.parent() for job in waiting if job.arm not in CONTROLS}
-    there = {name for part in _parts(out, label) for name in _names(part)}
-    retired = [j for j in done if j not in parents and store.place(j).name not in there]
+    there = names(_parts(out, label))
+    heirs = _heirs(every)
     with TemporaryDirectory() as folder:
-        lean = replace(store, folder=Path(folder))
-        for job in retired:
-            lean.write(job, replace(store.read(job), weights={}))
-        _add(out, label, [lean.place(job) for job in retired])
-    with (
-        atomic_file(out / f"live-{label}.zip") as temporary,
-        ZipFile(temporary, "w") as archive,  # weights would hardly get shorter
-    ):
-        for job in done:
-            if job in parents:
-                _put(archive, store.place(job))
+        small = replace(store, folder=Path(folder))
+        new = [job for job in done if store.place(job).name not in there]
+        for job in new:
+            result, heir = store.read(job), heirs.get(job)
+            small.write(job, packed(job, result, _after(result, heir, store)))
+        _add(out, label, [small.place(job) for job in new])
+    needed = {
+        job.parent()
+        for job in every
+        if job not in done and job.arm != "ticket" and job.arm not in CONTROLS
+    }
+    _keep_whole(
+        out / f"live-{label}.zip", [store.place(j) for j in done if j in needed]
+    )
+
+
+def _heirs(every: Sequence[Job]) -> dict[Job | None, Job]:
+    """Return each training's ticket of the next round, where the plan has it."""
+    return {job.parent(): job for job in every if job.arm == "ticket"}
+
+
+def _after(result: Result, heir: Job | None, store: Store) -> Masks | None:
+    """Return the masks of a ticket, which may wait to be trained."""
+    if heir is None:
+        return None
+    return (store.read(heir) if store.has(heir) else start(heir, result)).masks
+
+
+def _keep_whole(target: Path, places: list[Path]) -> None:
+    if not places:
+        target.unlink(missing_ok=True)
+        return
+    # Weights would hardly get shorter.
+    with atomic_file(target) as temporary, ZipFile(temporary, "w") as archive:
+        for place in places:
+            _put(archive, place)
 
 
 def _parts(folder: Path, label: str) -> list[Path]:
-    return sorted(folder.glob(f"trainings-{label}-*.zip"))
+    return sorted(folder.glob(f"trainings-{label}-[0-9][0-9].zip"))
 
 
 def _add(out: Path, label: str, places: list[Path]) -> None:
     """Add trainings to the newest part, and to new ones."""
+    parts = _parts(out, label)
     while places:
-        parts = _parts(out, label)
-        if not parts or parts[-1].stat().st_size >= FULL:
+        rest = _fill(parts[-1], places) if parts else places
+        if rest == places:
             parts.append(out / f"trainings-{label}-{len(parts) + 1:02}.zip")
-        places = _fill(parts[-1], places)
+            rest = _fill(parts[-1], places)
+        places = rest
 
 
 def _fill(part: Path, places: list[Path]) -> list[Path]:
@@ -142,9 +129,11 @@ def _fill(part: Path, places: list[Path]) -> list[Path]:
     with atomic_file(part) as temporary:
         if part.exists():
             shutil.copyfile(part, temporary)
-        with ZipFile(temporary, "a", ZIP_DEFLATED, compresslevel=1) as archive:
+        with ZipFile(temporary, "a", ZIP_DEFLATED) as archive:
             for number, place in enumerate(places):
-                if sum(entry.compress_size for entry in archive.infolist()) >= FULL:
+                used = sum(entry.compress_size for entry in archive.infolist())
+                more = sum(file.stat().st_size for file in place.iterdir())
+                if used and used + more > FULL:
                     return places[number:]
                 _put(archive, place)
     return []
@@ -155,29 +144,61 @@ def _put(archive: ZipFile, place: Path) -> None:
         archive.write(file, f"{place.name}/{file.name}")
 
 
-def _names(path: Path) -> set[str]:
-    """Return the trainings that a zip holds: their folders' names in a store."""
-    with _reading(path) as archive:
+# --- and out of them ------------------------------------------------------------------
+
+
+def names(paths: Sequence[Path]) -> set[str]:
+    """Return the trainings that zips hold: their folders' names in a store.
+
+    Raises:
+        LotteryError: If one is damaged, or holds other things.
+    """
+    return {entry.partition("/")[0] for path in paths for entry in _entries(path)}
+
+
+def _entries(path: Path) -> list[str]:
+    with reading(path) as archive:
         entries = archive.namelist()
     if not all(_ENTRY.fullmatch(entry) for entry in entries):
         raise LotteryError(f"{path} holds other things than trainings: delete it.")
-    return {entry.partition("/")[0] for entry in entries}
+    return entries
 
 
-def restore(out: Path, label: str, store: Store) -> None:
-    """Put the trainings of all zips into a store, where it lacks them."""
-    for path in files_of(out, label):
-        for name in _names(path):
-            place = store.folder / name
-            if not place.exists():
-                with (
-                    _reading(path) as archive,
-                    atomic_folder(place, _TRAINING) as temporary,
-                ):
-                    for entry in archive.namelist():
-                        folder, _, file = entry.partition("/")
-                        if folder == name:
-                            (temporary / file).write_bytes(archive.read(entry))
+def restore(out: Path, label: str, store: Store, every: Sequence[Job]) -> None:
+    """Put the trainings of all zips into a store, where it lacks them.
+
+    In place of weights a network gets its `ranks`, if a ticket still starts from
+    it. So the store must be a private one: nobody else may take these for trained.
+
+    Args:
+        out: Has the zips.
+        label: The run's.
+        store: Gets them.
+        every: All trainings, parents first.
+    """
+    heirs = _heirs(every)
+    with TemporaryDirectory() as folder:
+        small, live = (replace(store, folder=Path(folder) / n) for n in ("s", "l"))
+        for path in files_of(out, label):
+            _unzip(path, (live if path.name.startswith("live-") else small).folder)
+        for job in every:
+            if store.has(job) or not small.has(job):
+                continue
+            if live.has(job):
+                store.write(job, live.read(job))
+            elif complete(job, small, store):
+                heir = heirs.get(job)
+                waits = heir is not None and not small.has(heir)
+                store.write(job, unpacked(job, small, store, waits))
+
+
+def _unzip(path: Path, folder: Path) -> None:
+    entries = _entries(path)
+    with reading(path) as archive:
+        for entry in entries:
+            place = folder / entry
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(archive.read(entry))
 
 
 def drop(folder: Path, label: str) -> None:
@@ -187,87 +208,12 @@ def drop(folder: Path, label: str) -> None:
 
 
 def go_on(source: Path, target: Path, label: str) -> None:
-    """Let a run in `target` go on where one in `source` ended."""
-    for path in (source / f"stages-{label}.json", *files_of(source, label)):
+    """Let a run in `target` go on where one in `source` ended.
+
+    The page comes last: where it is, all is there.
+    """
+    pages = [source / f"{page}-{label}.json" for page in PAGES]
+    for path in (*files_of(source, label), *pages):
         if path.exists():
             with atomic_file(target / path.name) as temporary:
                 shutil.copyfile(path, temporary)
-
-
-# --- back: into results/ ------------------------------------------------------------
-
-
-def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
-    """Take in what a run of full scale wrote.
-
-    Args:
-        folder: What it wrote.
-        results: Gets what was measured, as `gpu/DEVICE.json`, and the record.
-        home: Gets what the next start goes on from.
-
-    Returns:
-        What was written into `results`.
-
-    Raises:
-        LotteryError: If there is nothing, a file is damaged, or what stands
-            there goes further; before anything is written.
-    """
-    pages = {path: read_page(path) for path in sorted(folder.glob("stages-*.json"))}
-    if not pages or any(page.get("scale") != "full" for page in pages.values()):
-        raise LotteryError(
-            f"{folder} holds nothing to adopt: expected the stages-….json of a run"
-            " with --scale full, as it is written under --out."
-        )
-    made = {
-        path.parent: _checked(path, results)
-        for path in sorted(folder.glob(f"*/gpu/{PROVENANCE}"))
-    }
-    written = []
-    for path, page in sorted(pages.items(), key=lambda each: each[1]["made"]):
-        written.append(speeds_file(results, page["environment"]["device"]))
-        with atomic_file(written[-1]) as temporary:
-            shutil.copyfile(path, temporary)
-        if folder.resolve() != home.resolve():
-            label = path.stem.removeprefix("stages-")
-            drop(home, label)
-            go_on(folder, home, label)
-    for source, page in made.items():
-        written.append(results / source.parent.name / source.name)
-        with atomic_folder(written[-1], _RECORD) as temporary:
-            for file in page["sha256"]:
-                shutil.copyfile(source / file, temporary / file)
-            text = json.dumps(page, indent=1) + "\n"
-            (temporary / PROVENANCE).write_text(text, "utf-8")
-    return written
-
-
-def _checked(path: Path, results: Path) -> dict[str, Any]:
-    """Return a record's page if it is whole, and no less than what stands there."""
-    page, folder = read_page(path), path.parent
-    if not is_record(folder):
-        raise LotteryError(f"The record in {folder} is damaged: take it anew.")
-    place = results / folder.parent.name / folder.name
-    if place.exists():
-        there = read_page(place / PROVENANCE)["experiment"]["rounds"]
-        if there > page["experiment"]["rounds"]:
-            raise LotteryError(
-                f"{place} holds {there} rounds and {folder} fewer: expected as many at"
-                " least. Adopt a later run, or remove the former."
-            )
-    check_folder(place, _RECORD)
-    # Where the stages ran there may be no git; here the same sources are known.
-    if page["commit"] == "unknown" and page["versions"]["source"] == source_hash():
-        page["commit"] = commit()
-    return page
-
-
-def read_page(path: Path) -> dict[str, Any]:
-    """Return what a file of JSON holds.
-
-    Raises:
-        LotteryError: If it is damaged.
-    """
-    try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError) as error:
-        raise LotteryError(f"{path} is damaged: take it anew, or delete it.") from error

@@ -6,19 +6,17 @@ results/, `lth_utils/experiments/ways.py` reads from it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import cycle
-from typing import Any
 
 import torch
 from torch import nn
 
 import lth_utils as lth
+from benchmarks.gpu_bench import Found, batches
 from lth_utils.data.loading import resident
 from lth_utils.tickets import oneshot_masks
 from lth_utils.training.engines import Autograd
 from lth_utils.training.gpu.replicas import WAYS, together
 
-Found = dict[str, Any]
 Seconds = Callable[[Callable[[], object]], float]
 
 RECIPE = lth.Recipe(lr=2e-4, batch_size=60)  # Conv-2's (paper, Figure 2)
@@ -53,10 +51,10 @@ def ways(
         rows = [{"network": word, **_alone(device, seconds, word)}]
         for way in WAYS:
             try:
-                apart = found["apart"][word][way] = _apart(device, word, way)
-                if not apart <= APART:
+                far = found["apart"][word][way] = apart(device, word, way, SHORT)
+                if not far <= APART:
                     found["wrong"].append(
-                        f"{word}, {way}: weights differ by {apart:.1e}, expected at"
+                        f"{word}, {way}: weights differ by {far:.1e}, expected at"
                         f" most {APART:g}"
                     )
                     continue
@@ -92,13 +90,20 @@ def _pruned(word: str) -> list[nn.Module]:
     return nets
 
 
-def _apart(device: torch.device, word: str, way: str) -> float:
-    """Return the largest difference from what the CPU's engine makes of each."""
+def apart(device: torch.device, word: str, way: str, recipe: lth.Recipe) -> float:
+    """Return the largest difference from what the CPU's engine makes of each.
+
+    Args:
+        device: The GPU.
+        word: The network's.
+        way: How a dense network and a pruned one train together there.
+        recipe: Of a few steps.
+    """
     keys = [(0, 0), (1, 5)]
     ours, theirs = _pruned(word), _pruned(word)
-    lth.train_together(ours, _few(device), SHORT, keys, device, way=way)
+    lth.train_together(ours, _few(device), recipe, keys, device, way=way)
     for net, key in zip(theirs, keys, strict=True):
-        lth.train(net, _few(torch.device("cpu")), SHORT, *key, device="cpu")
+        lth.train(net, _few(torch.device("cpu")), recipe, *key, device="cpu")
     states = [[lth.snapshot(net.cpu()) for net in nets] for nets in (ours, theirs)]
     return max(
         (value.double() - other[name].double()).abs().max().item()
@@ -113,9 +118,10 @@ def _speed(
     """Return how many replicas' steps are taken in a second."""
     data = resident("colour-digits", "standardize", device)
     nets = [lth.from_seed(word, seed).build().to(device) for seed in range(count)]
-    replicas = together(nets, data, RECIPE, way)
-    batches = _batches(data, count)
-    time = seconds(lambda: replicas.step(next(batches)))
+    keys = [(seed, 0) for seed in range(count)]
+    replicas = together(nets, data, RECIPE, keys, way)
+    each = batches(data, count, RECIPE.batch_size)
+    time = seconds(lambda: replicas.step(next(each)))
     return {"replicas": count, "steps": count / time}
 
 
@@ -123,13 +129,6 @@ def _alone(device: torch.device, seconds: Seconds, word: str) -> Found:
     """Return the speed of the generic engine, which `train` takes."""
     data = resident("colour-digits", "standardize", device)
     engine = Autograd(lth.from_seed(word, 0).build().to(device), RECIPE, data)
-    batches = _batches(data, 1)
-    time = seconds(lambda: engine.steps(next(batches)))
+    each = batches(data, 1, RECIPE.batch_size)
+    time = seconds(lambda: engine.steps(next(each)))
     return {"way": "alone", "replicas": 1, "steps": 1 / time}
-
-
-def _batches(data: lth.Dataset, count: int) -> "cycle[torch.Tensor]":
-    """Return batches (replicas, images' numbers), again and again."""
-    orders = torch.stack([torch.randperm(data.train.size) for _ in range(count)])
-    whole = data.train.size // RECIPE.batch_size * RECIPE.batch_size
-    return cycle(orders[:, :whole].to(data.device).split(RECIPE.batch_size, 1))

@@ -13,24 +13,20 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import lth_utils as lth
-from benchmarks import gpu, gpu_files, gpu_stages
-from benchmarks.gpu_stages import SCALES, STAGES, Bench
-from lth_utils import LotteryError
-from lth_utils.data.loading import digest
-from lth_utils.data.mnist import Source
-from lth_utils.experiments import recording, records
-from lth_utils.experiments.environment import environment
-from lth_utils.experiments.jobs import jobs_of, with_ancestors
+from benchmarks import gpu, gpu_checks, gpu_files, gpu_plans, gpu_stages
+from benchmarks.gpu_bench import FIGURE_4, SCALES, Bench
+from benchmarks.gpu_stages import STAGES
+from lth_utils.experiments import records, runs
 from lth_utils.experiments.perform import perform
-from lth_utils.experiments.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 ABSENT = ("mnist1d", "ipywidgets", "papermill", "IPython", "nbformat", "nbclient")
@@ -105,7 +101,7 @@ def killed(machine) -> set[str]:
     # On another machine there is no store, only what came back.
     shutil.rmtree(machine / "runs-gpu")
     (zipped,) = (machine / "out").glob("trainings-*.zip")
-    return gpu_files._names(zipped)
+    return gpu_files.names([zipped])
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +127,9 @@ def test_a_killed_run_goes_on_where_it_was(machine, killed, resumed):
     page = page_of(machine)
     assert list(page["stages"]) == list(STAGES)
     assert page["stages"]["figure-4"]["left"] == 0
-    assert all(page["stages"][name]["wrong"] == [] for name in ("agreement", "masks"))
+    checks = ("agreement", "masks", "recipes", "ways")
+    assert all(page["stages"][name]["wrong"] == [] for name in checks)
+    assert page["stages"]["recipes"]["apart"].keys() == {"lenet", "conv2-narrow"}
     assert {"torch", "device", "source", "data"} <= page["environment"].keys()
     assert len(page["ratios"]) == 4
     assert "times the textbook's" in resumed
@@ -164,16 +162,24 @@ def test_it_ends_by_itself_within_its_time(machine):
     assert not [*(machine / "short").glob("*/*")]
 
 
-def test_make_gpu_sets_nothing_up():
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["OUT=some-folder"], ' --out "some-folder"'),
+        (["RECORD=conv2", "DATA=pics"], ' --record "conv2" --data "pics"'),
+        ([], ""),
+    ],
+)
+def test_make_gpu_sets_nothing_up(words, said):
     done = subprocess.run(
-        ["make", "-n", "gpu", "PYTHON=some-python", "OUT=some-folder"],
+        ["make", "-n", "gpu", "PYTHON=some-python", *words],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout == 'some-python benchmarks/gpu.py --out "some-folder"\n'
+    assert done.stdout == f"some-python benchmarks/gpu.py{said}\n"
 
 
 # In this process
@@ -210,14 +216,16 @@ def test_figure_4_stops_between_two_stacks_and_keeps_what_it_has(bench, monkeypa
     found = gpu_stages.figure_4(bench)
     assert found["trainings"] == 4
     assert found["left"] == 5
-    assert found["recorded_rounds"] == 0
+    assert found["recorded"] == {
+        "lenet-mnist": "dense, ticket to round 1; oneshot, oneshot-reinit at 1"
+    }
     names = {path.name for path in gpu_files.files_of(bench.out, bench.label)}
     assert names == {"live-0123abcd.zip", "trainings-0123abcd-01.zip"}
     # The next start, on a machine that has only these files:
     shutil.rmtree(place)
     monkeypatch.undo()
     monkeypatch.setenv("LTH_RUNS", str(place))
-    monkeypatch.setattr(gpu_stages, "perform", counted := Counted(perform))
+    monkeypatch.setattr(gpu_plans, "perform", counted := Counted(perform))
     assert gpu_stages.figure_4(bench)["left"] == 0
     assert counted.jobs == 5
     assert {path.name for path in bench.out.iterdir()} == {"lenet-mnist"}
@@ -242,11 +250,13 @@ def test_whole_rounds_are_recorded_before_all_are_trained(bench, monkeypatch):
     )
     found = gpu_stages.figure_4(bench)
     assert found["left"] > 0
-    assert found["recorded_rounds"] == 1
     monkeypatch.setattr(records, "results_folder", lambda: bench.out)
     table = lth.recorded("lenet-mnist", "gpu")
-    assert table.attrs["provenance"]["experiment"]["rounds"] == 1
-    assert set(table["arm"]) == set(gpu_stages.FIGURE_4.arms)
+    made = table.attrs["provenance"]["experiment"]
+    assert (made["rounds"], made["control_rounds"]) == (2, [1])
+    assert made["arms"] == list(FIGURE_4.arms)
+    assert set(table["arm"]) == set(FIGURE_4.arms)
+    assert set(table.loc[table["arm"] == "reinit", "round"]) == {1}
     assert gpu_files.files_of(bench.out, bench.label)
 
 
@@ -289,16 +299,47 @@ def test_a_stack_that_is_wrong_is_found_out(bench, monkeypatch):
     # On the CPU, captured, again and plain; by Adam, and by SGD.
     weights = iter([1, 1 + 1e-6, 1 + 1e-6, 1, 1, 1, 1 + 1e-12, float("nan")])
     monkeypatch.setattr(
-        gpu_stages,
+        gpu_checks,
         "_trained",
         lambda *_: torch.tensor(next(weights), dtype=torch.float64),
     )
-    sentences = gpu_stages.agreement(bench)["wrong"]
+    sentences = gpu_checks.agreement(bench)["wrong"]
     assert [each.partition(":")[0] for each in sentences] == [
         "adam, captured",
         "sgd, plain",
         "sgd, again",
     ]
+
+
+STALE = [{"warmup": 0}, {"milestones": ()}, {"flip": False}, {"crop": 0}]
+
+
+@pytest.mark.parametrize(
+    ("word", "stale"),
+    [
+        *(("lenet", each) for each in STALE),
+        *(("conv2-narrow", each) for each in [*STALE, {"dropout": 0.0}]),
+    ],
+)
+def test_a_graph_that_reads_nothing_anew_is_found_out(word, stale, bench, monkeypatch):
+    """On the GPU one thing stays what it was, though it should change each step."""
+    together = lth.train_together
+
+    def stuck(nets, data, recipe, keys, device, **more):
+        asked = isinstance(nets[0], lth.LeNet) == (word == "lenet")
+        if asked and device is bench.device:  # the CPU's side has another one
+            recipe = replace(recipe, **stale)
+        return together(nets, data, recipe, keys, device, **more)
+
+    monkeypatch.setattr(gpu_checks.lth, "train_together", stuck)
+    (sentence,) = gpu_checks.recipes(bench)["wrong"]
+    assert sentence.startswith(f"{word}, schedule and views: weights differ by")
+
+
+def test_what_is_read_anew_is_right(bench):
+    found = gpu_checks.recipes(bench)
+    assert found["wrong"] == []
+    assert all(apart < 1e-12 for apart in found["apart"].values())
 
 
 def test_the_roofline_is_the_slower_of_products_and_copies():
@@ -325,157 +366,107 @@ def test_tf32_is_on_for_a_while_only():
     assert torch.get_float32_matmul_precision() == before
 
 
-# What travels
+# An experiment in place of the stages
 
 
 @pytest.fixture
-def source(tmp_path, monkeypatch) -> Source:
-    """A data set of MNIST's form, where LTH_DATA says."""
-    contents = {
-        "images": b"\0\0\x08\x01\0\0\0\x02ab",
-        "labels": b"\0\0\x08\x01\0\0\0\x01c",
-    }
-    digests = {name: sha256(text).hexdigest() for name, text in contents.items()}
-    found = Source("MNIST", "MNIST", digests)
-    found.raw(tmp_path / "data").mkdir(parents=True)
-    for name, text in contents.items():
-        (found.raw(tmp_path / "data") / name).write_bytes(text)
+def pics(tmp_path, monkeypatch) -> tuple[str, ...]:
+    """Pictures, as a data set of their own; the words that train on them."""
+    drawn = np.random.default_rng(0)
+    for part, count in (("train", 40), ("test", 5)):
+        for name in ("cat", "dog"):
+            (folder := tmp_path / "data" / "pics" / part / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = drawn.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
     monkeypatch.setenv("LTH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(gpu, "START", time.monotonic())
     monkeypatch.setattr(gpu_files, "ROOT", tmp_path / "there")
-    return found
+    monkeypatch.setattr(gpu_files, "HOME", tmp_path / "home")
+    out = ("--out", str(tmp_path / "out"))
+    return *TINY[:-2], *out, "--record", "conv2", "--data", "pics"
 
 
-def test_mnist_travels_as_one_file(source, tmp_path, monkeypatch):
-    packed = tmp_path / "mnist.zip"
-    gpu_files.pack_mnist(packed, source)
-    monkeypatch.setenv("LTH_DATA", str(tmp_path / "elsewhere"))
-    gpu_files.find_mnist(packed, source)
-    there = source.raw(Path(os.environ["LTH_DATA"]))
-    assert {path.name: path.read_bytes() for path in there.iterdir()} == {
-        path.name: path.read_bytes() for path in source.raw(tmp_path / "data").iterdir()
-    }
-
-
-@pytest.mark.parametrize("content", [b"", b"no zip", None])
-def test_a_damaged_mnist_is_a_sentence(content, source, tmp_path):
-    packed = tmp_path / "mnist.zip"
-    gpu_files.pack_mnist(packed, source)
-    whole = packed.read_bytes()
-    packed.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    with pytest.raises(LotteryError, match="is damaged: expected a zip"):
-        gpu_files.find_mnist(packed, source)
-    assert os.environ["LTH_DATA"] == str(tmp_path / "data")
-
-
-def test_without_a_packed_mnist_the_library_looks_itself(source, tmp_path):
-    gpu_files.find_mnist(tmp_path / "nowhere.zip", source)
-    assert os.environ["LTH_DATA"] == str(tmp_path / "data")
-
-
-def test_a_part_that_is_full_gets_a_neighbour(bench, monkeypatch, tmp_path):
-    gpu_stages.figure_4(bench)
-    every = with_ancestors(jobs_of(bench.scale.plan))
-    content = digest("mnist-small")
-    store = Store(tmp_path / "runs", environment(content, bench.device, "lenet"))
-    monkeypatch.setattr(gpu_files, "FULL", 100_000)
-    for count in (3, 6, 9):
-        gpu_files.keep(bench.out, "abc", store, every[:count], every[count:])
-    live, *parts = gpu_files.files_of(bench.out, "abc")
-    assert len(parts) > 2
-    assert all(part.stat().st_size < 2e6 for part in parts)
-    packed = [name for part in parts for name in gpu_files._names(part)]
-    assert sorted(packed) == sorted(store.place(job).name for job in every)
-    assert gpu_files._names(live) == set()
-    again = replace(store, folder=tmp_path / "again")
-    gpu_files.restore(bench.out, "abc", again)
-    for job in every:
-        assert again.read(job) == replace(store.read(job), weights={})
-
-
-def test_a_zip_of_other_things_is_refused(bench, tmp_path):
-    from zipfile import ZipFile
-
-    with ZipFile(bench.out / f"trainings-{bench.label}-01.zip", "w") as archive:
-        archive.writestr("../outside.json", "{}")
-    store = SimpleNamespace(folder=tmp_path / "runs")
-    with pytest.raises(LotteryError, match="other things than trainings"):
-        gpu_files.restore(bench.out, bench.label, store)
-    assert not (tmp_path / "outside.json").exists()
-
-
-# Into results/
-
-
-@pytest.fixture
-def came_back(machine, resumed, tmp_path) -> Path:
-    """What a run of full scale would bring back."""
-    folder = tmp_path / "back"
-    shutil.copytree(machine / "out", folder)
-    (folder / "lenet-mnist" / "tiny").rename(folder / "lenet-mnist" / "gpu")
-    (stages,) = folder.glob("stages-*.json")
-    page = json.loads(stages.read_text()) | {"scale": "full"}
-    page["environment"]["device"] = "NVIDIA H100 80GB HBM3"
-    stages.write_text(json.dumps(page))
-    return folder
-
-
-def test_what_came_back_is_adopted(came_back, tmp_path):
-    results, home = tmp_path / "results", tmp_path / "home"
-    paper = results / "lenet-mnist" / "paper" / "table.csv.gz"
-    paper.parent.mkdir(parents=True)
-    paper.write_bytes(b"hours")
-    written = gpu_files.adopt(came_back, results, home)
-    speeds, record = written
-    assert speeds == results / "gpu" / "nvidia-h100-80gb-hbm3.json"
-    assert record == results / "lenet-mnist" / "gpu"
-    page = json.loads((record / records.PROVENANCE).read_text())
-    assert page["commit"] == recording.commit() != "unknown"
-    assert paper.read_bytes() == b"hours"
-    assert [path.name for path in home.iterdir()] == [
-        path.name for path in came_back.glob("stages-*.json")
-    ]
-
-
-def test_the_newest_of_a_card_is_kept_and_an_unfinished_run_goes_on(
-    came_back, tmp_path
+def test_an_experiment_is_trained_in_place_of_the_stages(
+    pics, tmp_path, monkeypatch, capsys
 ):
-    (stages,) = came_back.glob("stages-*.json")
-    page = json.loads(stages.read_text()) | {"made": "2001-01-01T00:00:00+00:00"}
-    (came_back / "stages-ffffffff.json").write_text(json.dumps(page))
-    trainings = came_back / "trainings-ffffffff-01.zip"
-    trainings.write_bytes(b"hours")
-    for home in (came_back, tmp_path / "home"):
-        (speeds, _, _) = gpu_files.adopt(came_back, tmp_path / "results", home)
-        assert speeds.read_bytes() == stages.read_bytes()
-        assert (home / trainings.name).read_bytes() == b"hours"
+    assert gpu.main(pics) == 0
+    printed = capsys.readouterr().out
+    assert "s a training" in printed
+    assert not any(f"{stage} …" in printed for stage in STAGES)
+    record = tmp_path / "out" / "conv2" / "tiny"
+    page = json.loads((record / records.PROVENANCE).read_text())
+    assert page["command"] == "make gpu RECORD=conv2 DATA=pics"
+    assert page["data"] == "pics"
+    assert page["experiment"]["arms"] == ["dense", "ticket", "reinit", "random"]
+    assert len(files_in(tmp_path / "out")) == 4
+    (about,) = (tmp_path / "out").glob("record-conv2-*.json")
+    assert json.loads(about.read_text())["stages"]["conv2"]["left"] == 0
+    # What others take for trained is elsewhere.
+    assert not (tmp_path / "runs").exists()
+    assert len([*(tmp_path / "runs-gpu" / "conv2").glob("[!.]*")]) == 14
+    # On another machine there is nothing but the page, and nothing to do.
+    shutil.rmtree(tmp_path / "runs-gpu")
+    shutil.copytree(tmp_path / "out", tmp_path / "home")
+    shutil.rmtree(tmp_path / "out")
+    monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
+    assert gpu.main(pics) == 0
+    assert "conv2: done before" in capsys.readouterr().out
+
+
+def test_an_experiment_goes_on_from_what_was_adopted(
+    pics, tmp_path, monkeypatch, capsys
+):
+    stores = tmp_path / "runs-gpu" / "conv2"
+    with monkeypatch.context() as patch:
+        left = property(lambda _: 999 * (len([*stores.glob("[!.]*")]) < 4))
+        patch.setattr(Bench, "left", left)
+        patch.setattr(gpu, "_guard", lambda _: SimpleNamespace(cancel=lambda: None))
+        assert gpu.main(pics) == 0
+    printed = capsys.readouterr().out
+    assert "Not finished: conv2. Run again to go on." in printed
+    names = {path.name for path in files_in(tmp_path / "out")}
+    assert [name for name in names if name.startswith("trainings-conv2-")]
+    assert not [name for name in names if name.startswith("live-")]
+    # Adopted on the machine at home, and brought along to another one.
+    (tmp_path / "out").rename(tmp_path / "home")
+    shutil.rmtree(tmp_path / "runs-gpu")
+    monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(gpu_plans, "perform", counted := Counted(perform))
+    assert gpu.main(pics) == 0
+    assert counted.jobs == 14 - 4
+    assert '"left": 0' in capsys.readouterr().out
+
+
+def test_the_ranks_in_a_store_are_not_found_by_others(pics, tmp_path, monkeypatch):
+    """`lth.trained` looks into LTH_RUNS, and trains."""
+    gpu.main(pics)
+    monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
+    plan = gpu.plan_of("conv2", "pics", SCALES["tiny"])
+    table, held = runs.finished(plan)
+    assert table is None
+    assert held.startswith("0 of the 14 trainings")
 
 
 @pytest.mark.parametrize(
-    "how", ["empty", "tiny", "damaged", "cut", "gone", "fewer", "foreign"]
+    ("words", "said"),
+    [
+        (["--record", "conv3"], "Unknown experiment 'conv3'"),
+        (
+            ["--record", "lenet-adam", "--scale", "full"],
+            "Unknown profile of lenet-adam 'paper'",
+        ),
+        (["--record", "conv2", "--data", "dogs"], "Unknown data set 'dogs'"),
+        (["--data", "pics"], "expected it with --record or --pack"),
+        (["--record", "conv2", "--seconds", "0"], "expected more than 0"),
+    ],
 )
-def test_what_cannot_be_adopted_changes_nothing(how, came_back, tmp_path):
-    results, home = tmp_path / "results", tmp_path / "home"
-    (stages,) = came_back.glob("stages-*.json")
-    record = came_back / "lenet-mnist" / "gpu"
-    there = results / "lenet-mnist" / "gpu" / records.PROVENANCE
-    there.parent.mkdir(parents=True)
-    there.write_text(
-        json.dumps({"experiment": {"rounds": 20 if how == "fewer" else 1}})
-    )
-    if how == "empty":
-        stages.unlink()
-    elif how == "tiny":
-        stages.write_text(stages.read_text().replace('"full"', '"tiny"'))
-    elif how == "damaged":
-        stages.write_text("{")
-    elif how == "cut":
-        (record / records.TABLE).write_bytes(b"")
-    elif how == "gone":
-        (record / records.TABLE).unlink()
-    before = there.read_text()
-    words = "nothing to adopt|is damaged|holds 20 rounds and .* fewer|would be lost"
-    with pytest.raises(LotteryError, match=words):
-        gpu_files.adopt(came_back, results, home)
-    assert there.read_text() == before
-    assert not home.exists()
-    assert not (results / "gpu").exists()
+def test_a_wrong_word_is_a_sentence(words, said, pics, tmp_path, capsys):
+    assert gpu.main([*pics[:-4], *words]) == 2
+    printed, errors = capsys.readouterr()
+    assert printed == ""
+    assert said in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "out").exists()
