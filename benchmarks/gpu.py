@@ -175,15 +175,10 @@ def _experiment(options: argparse.Namespace) -> Task:
 
 def _begin(options: argparse.Namespace, task: Task) -> tuple[Bench, dict[str, Any]]:
     """Return the bench, and the page of what was found so far."""
-    device, plan = torch.device(options.device), task.plan
-    resident(plan.data, "standardize", device)  # if it is not to be had, now
-    made_by = environment(digest(plan.data), device, plan.parts[0].network)
-    jobs = [job.content() for job in jobs_of(plan)]
-    text = json.dumps([made_by, options.scale, jobs], sort_keys=True)
-    label = hashlib.sha256(text.encode()).hexdigest()[:8]
-    if task.name:
-        label = f"{task.name}-{label}"
-    end = START + options.seconds
+    device, data = torch.device(options.device), task.plan.data
+    resident(data, "standardize", device)  # if it is not to be had, now
+    made_by = environment(digest(data), device, task.plan.parts[0].network)
+    label, end = _label(task, made_by, options.scale), START + options.seconds
     bench = Bench(device, SCALES[options.scale], options.out, label, end)
     sweep(bench.out, older_than=0)
     before = _place(bench, task)
@@ -202,6 +197,14 @@ def _begin(options: argparse.Namespace, task: Task) -> tuple[Bench, dict[str, An
     _save(bench, task, page)  # a folder that cannot be written is found out now
     print(f"{made_by['device']}: {bench.left:.0f} s left, results in {bench.out}")
     return bench, page
+
+
+def _label(task: Task, made_by: dict[str, str], scale: str) -> str:
+    """Return what tells this run's files from those of another one."""
+    jobs = [job.content() for job in jobs_of(task.plan)]
+    text = json.dumps([made_by, scale, jobs], sort_keys=True)
+    label = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{task.name}-{label}" if task.name else label
 
 
 def _guard(bench: Bench) -> threading.Timer:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -50,6 +51,24 @@ def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
     for label in pages:
         _check_further(folder, home, label)
     early = {record: why for record in made if (why := _too_early(record, folder))}
+    written = _measured(folder, pages, results)
+    if folder.resolve() != home.resolve():
+        for label in pages:
+            drop(home, label)
+            go_on(folder, home, label)
+    for record, page in made.items():
+        place = _place(record, home if record in early else results)
+        if place.resolve() != record.resolve():
+            _copy(record, page, place)
+        if record in early:
+            print(f"{record} stays in {home}: {early[record]}", file=sys.stderr)
+        else:
+            written.append(place)
+    return written
+
+
+def _measured(folder: Path, pages: Mapping[str, Any], results: Path) -> list[Path]:
+    """Take in what stages measured, the newest of a card last."""
     written = []
     for label, page in sorted(pages.items(), key=lambda each: each[1]["made"]):
         measured = folder / f"stages-{label}.json"
@@ -57,17 +76,6 @@ def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
             written.append(speeds_file(results, page["environment"]["device"]))
             with atomic_file(written[-1]) as temporary:
                 shutil.copyfile(measured, temporary)
-        if folder.resolve() != home.resolve():
-            drop(home, label)
-            go_on(folder, home, label)
-    for record, page in made.items():
-        place = _place(record, home if record in early else results)
-        if record in early:
-            print(f"{record} stays in {home}: {early[record]}", file=sys.stderr)
-        else:
-            written.append(place)
-        if place.resolve() != record.resolve():
-            _copy(record, page, place)
     return written
 
 

@@ -41,9 +41,8 @@ def train(bench: Bench, plan: Plan, command: str) -> Found:
     made_by = environment(digest(plan.data), bench.device, network)
     store = Store(runs_folder(), made_by)
     store.check_writable()
-    every = in_order(plan)
+    every, clock = in_order(plan), Clock(bench)
     gpu_files.restore(bench.out, bench.label, store, every)
-    clock = Clock(bench)
     while True:
         done = dict.fromkeys(job for job in every if store.has(job))
         gpu_files.keep(bench.out, bench.label, store, every, done)
@@ -51,18 +50,21 @@ def train(bench: Bench, plan: Plan, command: str) -> Found:
         if not (batch := clock.affordable(next_batch(every, done, bench.scale))):
             break
         clock.start(batch)
-        parents = [store.read(p) if (p := job.parent()) else None for job in batch]
-        results = perform(batch, parents, bench.device)
-        for job, result in zip(batch, results, strict=True):
-            store.write(job, result)
+        _train(batch, store, bench)
         print(
             f"  {len(done) + len(batch)} of {len(every)} trainings; {clock}", flush=True
         )
-    recorded = record(bench, plan, store, command)
-    left = len(every) - len(done)
+    recorded, left = record(bench, plan, store, command), len(every) - len(done)
     if not left:
         gpu_files.drop(bench.out, bench.label)  # the record holds all of it
     return {"trainings": len(done), "left": left, "recorded": recorded}
+
+
+def _train(batch: Sequence[Job], store: Store, bench: Bench) -> None:
+    parents = [store.read(p) if (p := job.parent()) else None for job in batch]
+    results = perform(batch, parents, bench.device)
+    for job, result in zip(batch, results, strict=True):
+        store.write(job, result)
 
 
 def in_order(plan: Plan) -> list[Job]:

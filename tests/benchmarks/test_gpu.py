@@ -53,7 +53,7 @@ def machine(tmp_path_factory) -> Path:
     return folder
 
 
-def start(machine: Path, *words: str) -> subprocess.Popen[str]:
+def start(machine: Path, *words: str, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, ROOT / "benchmarks" / "gpu.py", *words],
         cwd=machine,
@@ -63,6 +63,7 @@ def start(machine: Path, *words: str) -> subprocess.Popen[str]:
             "LTH_RUNS": str(machine / "runs"),
             "CUDA_VISIBLE_DEVICES": "",
             "OMP_NUM_THREADS": "1",
+            **more,
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -369,16 +370,46 @@ def test_tf32_is_on_for_a_while_only():
 # An experiment in place of the stages
 
 
-@pytest.fixture
-def pics(tmp_path, monkeypatch) -> tuple[str, ...]:
-    """Pictures, as a data set of their own; the words that train on them."""
+def make_pictures(place: Path) -> None:
     drawn = np.random.default_rng(0)
     for part, count in (("train", 40), ("test", 5)):
         for name in ("cat", "dog"):
-            (folder := tmp_path / "data" / "pics" / part / name).mkdir(parents=True)
+            (folder := place / part / name).mkdir(parents=True)
             for number in range(count):
                 pixels = drawn.integers(0, 256, (32, 32, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+def test_a_killed_experiment_goes_on_where_it_was(machine, tmp_path):
+    make_pictures(tmp_path / "pics")
+    words = [*TINY[:-1], str(tmp_path / "out"), "--record", "conv2", "--data", "pics"]
+    more = {"LTH_DATA": str(tmp_path), "LTH_RUNS": str(tmp_path / "runs")}
+    running = start(machine, *words, **more)
+    until = time.monotonic() + 300
+    while not [*(tmp_path / "out").glob("trainings-*.zip")]:
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    shutil.rmtree(tmp_path / "runs-gpu")
+    kept = gpu_files.names([*files_in_zips(tmp_path / "out")])
+    printed, errors = (running := start(machine, *words, **more)).communicate(None, 300)
+    assert running.returncode == 0, printed + errors
+    first = re.search(r"(\d+) of 14 trainings", printed)
+    assert first is None or len(kept) < int(first[1]) <= len(kept) + 2
+    assert '"left": 0' in printed
+    assert len(files_in(tmp_path / "out")) == 4
+
+
+def files_in_zips(folder: Path) -> list[Path]:
+    return [folder / path for path in files_in(folder) if path.suffix == ".zip"]
+
+
+@pytest.fixture
+def pics(tmp_path, monkeypatch) -> tuple[str, ...]:
+    """Pictures, as a data set of their own; the words that train on them."""
+    make_pictures(tmp_path / "data" / "pics")
     monkeypatch.setenv("LTH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
