@@ -1,8 +1,9 @@
 """Check and measure the library on a GPU: `python3 benchmarks/gpu.py`, or make gpu.
 
 Nothing needs to be installed but what the library imports. Each stage is saved
-as it ends, and figure F4 training by training: stopped at any moment, by
-whatever, it goes on at the next start. It ends by itself within --seconds.
+as it ends, and figure F4, or the experiment that --record names, batch by batch:
+stopped at any moment, by whatever, it goes on at the next start. It ends by itself
+within --seconds.
 """
 
 # ruff: noqa: E402

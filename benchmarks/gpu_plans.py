@@ -14,6 +14,7 @@ import lth_utils as lth
 from benchmarks import gpu_files
 from benchmarks.gpu_bench import Bench, Found, Scale, batches
 from lth_utils.data.loading import digest, resident
+from lth_utils.errors import LotteryError
 from lth_utils.experiments.environment import environment
 from lth_utils.experiments.jobs import Job, jobs_of, with_ancestors
 from lth_utils.experiments.perform import perform
@@ -21,8 +22,8 @@ from lth_utils.experiments.plans import CHAINS, Experiment, Plan, Study
 from lth_utils.experiments.recording import write_record
 from lth_utils.experiments.store import Store, runs_folder
 from lth_utils.experiments.ways import way_for
-from lth_utils.training.evaluation import evaluations
 from lth_utils.training.gpu.replicas import together
+from lth_utils.training.measuring import sample_of
 from lth_utils.words import SPLITS, check_network
 
 CHAIN = ("dense", *CHAINS)
@@ -41,30 +42,44 @@ def train(bench: Bench, plan: Plan, command: str) -> Found:
     made_by = environment(digest(plan.data), bench.device, network)
     store = Store(runs_folder(), made_by)
     store.check_writable()
-    every, clock = in_order(plan), Clock(bench)
+    every, clock, wrong = in_order(plan), Clock(bench), list[str]()
     gpu_files.restore(bench.out, bench.label, store, every)
     while True:
         done = dict.fromkeys(job for job in every if store.has(job))
         gpu_files.keep(bench.out, bench.label, store, every, done)
         clock.stop()
-        if not (batch := clock.affordable(next_batch(every, done, bench.scale))):
+        batch = [] if wrong else next_batch(every, done, bench.scale)
+        if not (batch := clock.affordable(batch)):
             break
         clock.start(batch)
-        _train(batch, store, bench)
-        print(
-            f"  {len(done) + len(batch)} of {len(every)} trainings; {clock}", flush=True
-        )
+        if not (wrong := _train(batch, store, bench)):
+            now = len(done) + len(batch)
+            print(f"  {now} of {len(every)} trainings; {clock}", flush=True)
     recorded, left = record(bench, plan, store, command), len(every) - len(done)
     if not left:
         gpu_files.drop(bench.out, bench.label)  # the record holds all of it
-    return {"trainings": len(done), "left": left, "recorded": recorded}
+    return {
+        "trainings": len(done),
+        "left": left,
+        "recorded": recorded,
+        "wrong": wrong,
+    }
 
 
-def _train(batch: Sequence[Job], store: Store, bench: Bench) -> None:
+def _train(batch: Sequence[Job], store: Store, bench: Bench) -> list[str]:
+    """Train a batch into the store; return what went wrong, if it diverged."""
     parents = [store.read(p) if (p := job.parent()) else None for job in batch]
-    results = perform(batch, parents, bench.device)
+    try:
+        results = perform(batch, parents, bench.device)
+    except LotteryError as error:
+        first = batch[0]
+        return [
+            f"{first.arm} of seed {first.seed}, round {first.round}, or one that"
+            f" was trained with it: {error}"
+        ]
     for job, result in zip(batch, results, strict=True):
         store.write(job, result)
+    return []
 
 
 def in_order(plan: Plan) -> list[Job]:
@@ -178,7 +193,8 @@ def estimate(bench: Bench, batch: Sequence[Job]) -> float:
     splits = SPLITS if any(job.curves for job in batch) else ("validation",)
     for _ in range(2):  # at first, all is slower
         began = time.monotonic()
-        evaluations(replicas.measure, data, recipe, [0] * count, splits)
+        for split in splits:
+            replicas.measure(sample_of(data, split))
         look = time.monotonic() - began
     return recipe.iterations * (step + look / recipe.evaluate_every)
 

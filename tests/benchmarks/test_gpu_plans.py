@@ -16,6 +16,7 @@ from PIL import Image
 import lth_utils as lth
 from benchmarks import gpu_files, gpu_plans
 from benchmarks.gpu_bench import SCALES, Bench, plan_of
+from lth_utils import LotteryError
 from lth_utils.experiments import records
 from lth_utils.experiments.jobs import Result, jobs_of
 from lth_utils.experiments.perform import start
@@ -23,6 +24,7 @@ from lth_utils.experiments.plans import Study
 from lth_utils.masking import masked, snapshot
 from lth_utils.models import network
 from lth_utils.training.evaluation import Point
+from lth_utils.words import SPLITS
 
 TINY = SCALES["tiny"]
 
@@ -141,11 +143,11 @@ def test_at_full_scale_as_many_train_as_were_timed_and_all_seeds_of_a_round():
 
 
 def test_no_batch_begins_that_would_not_end_in_time(bench, invented, monkeypatch):
-    monkeypatch.setattr(Watch, "left", 20 + 20 + TINY.record + 15)
+    monkeypatch.setattr(Watch, "left", 20 + 20 + 10 + TINY.record + 7)
     plan = plan_of("conv2", "pics", TINY)
     found = gpu_plans.train(bench, plan, "make gpu")
     assert [len(batch) for batch in invented] == [2, 2, 1]
-    assert Watch.left == TINY.record + 5
+    assert Watch.left == TINY.record + 7
     assert found["left"] == 14 - 5
     invented.clear()
     assert gpu_plans.train(bench, plan, "make gpu")["left"] == 14 - 5
@@ -204,15 +206,31 @@ def test_an_estimate_is_of_all_steps_and_looks(curves, bench, monkeypatch):
     now = iter(range(0, 1000, 3))
     monkeypatch.setattr(Bench, "seconds", lambda _, call: (call(), 0.01)[1])
     monkeypatch.setattr(gpu_plans.time, "monotonic", lambda: next(now))
-    evaluations = gpu_plans.evaluations
+    sample_of = gpu_plans.sample_of
     monkeypatch.setattr(
         gpu_plans,
-        "evaluations",
-        lambda *words: (looked.append(words[-1]), evaluations(*words)),
+        "sample_of",
+        lambda data, split: looked.append(split) or sample_of(data, split),
     )
     found = gpu_plans.estimate(bench, batch)
     assert found == pytest.approx(20_000 * 0.01 + 200 * 3)
-    assert {len(splits) for splits in looked} == {3 if curves else 1}
+    assert set(looked) == ({*SPLITS} if curves else {"validation"})
+
+
+def test_what_diverges_ends_it_and_the_rest_is_recorded(bench, invented, monkeypatch):
+    perform = gpu_plans.perform
+
+    def diverging(batch, *rest):
+        if batch[0].round == 2:
+            raise LotteryError("Training diverged: the loss is no number.")
+        return perform(batch, *rest)
+
+    monkeypatch.setattr(gpu_plans, "perform", diverging)
+    found = gpu_plans.train(bench, plan_of("conv2", "pics", TINY), "make gpu")
+    (sentence,) = found["wrong"]
+    assert sentence.startswith("ticket of seed 0, round 2, or one that was trained")
+    assert (found["trainings"], found["left"]) == (4, 10)
+    assert found["recorded"] == {"conv2": "dense, ticket to round 1"}
 
 
 # --- from machine to machine ----------------------------------------------------------
