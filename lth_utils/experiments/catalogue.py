@@ -1,5 +1,7 @@
 """The paper's experiments, each in the sizes that a machine can bear.
 
+Those with convolutions (section 3) are in `convolutions.py`.
+
 quick    the packaged digits, 1,000 iterations, 3 seeds: minutes on two cores
 laptop   the full data set, 4,000 iterations, 2,000 in the studies of appendix
          G: less than an hour
@@ -11,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lth_utils.errors import choose
+from lth_utils.experiments.convolutions import CONV2_QUICK, CONV2_SCALING
 from lth_utils.experiments.plans import Experiment, Plan, Study, narrowed
 from lth_utils.experiments.rates import PRUNING, Pruning
 from lth_utils.training.recipes import Recipe
-from lth_utils.words import NOISES, SCALINGS
+from lth_utils.words import NOISES
 
 # --- section 2: LeNet ---------------------------------------------------------
 
@@ -214,50 +217,6 @@ _STUDIES = (
     ),
 )
 
-# --- section 3: convolutions --------------------------------------------------
-
-_CONV2_QUICK = Experiment(
-    name="conv2",
-    profile="quick",
-    network="conv2-narrow",
-    data="colour-digits",
-    recipe=Recipe(lr=1e-3, iterations=500, evaluate_every=100),
-    pruning=PRUNING["conv2-narrow"],
-    rounds=11,
-    seeds=(0, 1, 2),
-    arms=("dense", "ticket", "reinit", "random"),
-    control_rounds=(7, 11),
-)
-# The paper does not state its input scaling. This pilot compares three, dense at the
-# paper's length and as a ladder of short trainings; validation loss decides.
-_CONV2_LADDER = replace(
-    _CONV2_QUICK,
-    name="conv2-scaling",
-    profile="laptop",
-    network="conv2",
-    data="cifar10",
-    recipe=Recipe(lr=2e-4, iterations=3000, evaluate_every=100),
-    pruning=PRUNING["conv2"],
-    seeds=(0,),
-    arms=("dense", "ticket"),
-    control_rounds=None,
-)
-_CONV2_DENSE = replace(
-    _CONV2_LADDER,
-    recipe=replace(_CONV2_LADDER.recipe, iterations=20_000, evaluate_every=250),
-    arms=("dense",),
-    rounds=0,
-)
-_CONV2_SCALING = Study(
-    "conv2-scaling",
-    "laptop",
-    tuple(
-        replace(base, name=f"{scaling}-{base.recipe.iterations}", scaling=scaling)
-        for base in (_CONV2_LADDER, _CONV2_DENSE)
-        for scaling in SCALINGS
-    ),
-)
-
 
 def _by_name(*plans: Plan) -> dict[str, dict[str, Plan]]:
     found: dict[str, dict[str, Plan]] = {}
@@ -279,8 +238,8 @@ EXPERIMENTS = _by_name(
     _SHUFFLED,
     _FASHION,
     *_STUDIES,
-    _CONV2_QUICK,
-    _CONV2_SCALING,
+    CONV2_QUICK,
+    CONV2_SCALING,
 )
 
 
