@@ -131,9 +131,13 @@ def _alone(folder: Path) -> Iterator[None]:
 def _go_on(part: Path, otherwise: str) -> None:
     """Fetch what a file still lacks of the archive."""
     there = part.stat().st_size if part.exists() else 0
-    quiet = sys.stderr is None
     with tqdm(
-        total=SIZE, initial=there, desc="CIFAR-10", unit_scale=True, disable=quiet
+        total=SIZE,
+        initial=there,
+        desc="CIFAR-10",
+        unit="B",
+        unit_scale=True,
+        disable=sys.stderr is None,  # closed, as under a window without a terminal
     ) as bar:
         for piece in _rest(there, otherwise):
             with part.open("ab") as file:

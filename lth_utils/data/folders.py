@@ -187,8 +187,10 @@ def _divided(
         LotteryError: If a class has a single picture.
     """
     parts: dict[str, Labelled] = {"train": [], "validation": []}
-    for label, name in enumerate(classes):
-        mine = [each for each in pictures if each[1] == label]
+    of_classes: list[Labelled] = [[] for _ in classes]
+    for each in pictures:
+        of_classes[each[1]].append(each)
+    for name, mine in zip(classes, of_classes, strict=True):
         if len(mine) < 2:
             raise LotteryError(
                 f"{place / name} has one picture: expected at least two, one to train"

@@ -91,7 +91,7 @@ def _picture(path: str, shape: Shape) -> tuple[tuple[int, int], NDArray[np.uint8
     mode = "L" if channels == 1 else "RGB"
     with Image.open(path, formats=_FORMATS) as file:
         file.load()
-        with suppress(Exception):  # what is wrong in its Exif data turns nothing
+        with suppress(Exception):  # other Exif data is spoilt at times
             ImageOps.exif_transpose(file, in_place=True)
         upright = _of_eight_bits(file)
     if upright.mode != mode:

@@ -202,18 +202,22 @@ def test_what_fails_on_the_line_is_not_blamed_on_the_disk(
         cifar.fetch(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "the folder is read-only")],
+)
 def test_what_fails_on_the_disk_is_not_blamed_on_the_line(
-    server, tmp_path, monkeypatch
+    server, tmp_path, monkeypatch, number, cause
 ):
     real = Path.open
 
     def refuse(path: Path, mode: str = "r") -> io.IOBase:
         if "a" in mode:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(number, "no")
         return real(path, mode)
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(LotteryError, match=r"Cannot write .*: the disk is full"):
+    with pytest.raises(LotteryError, match=f"Cannot write .*: {cause}"):
         cifar.fetch(tmp_path)
 
 

@@ -77,9 +77,16 @@ def png(
 # Deep pictures
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
-def test_grey_of_16_bits_becomes_its_upper_byte(seen, kind):
-    content = encoded(DEEP, kind)
+@pytest.mark.parametrize(
+    "content",
+    [
+        encoded(DEEP, "PNG"),
+        encoded(DEEP, "TIFF"),
+        b"P5 2 2 65535\n" + DEEP.astype(">u2").tobytes(),
+    ],
+    ids=["PNG", "TIFF", "PGM"],
+)
+def test_grey_of_16_bits_becomes_its_upper_byte(seen, content):
     assert seen(content, (1, 2, 2)).tolist() == UPPER
     assert seen(content, (3, 2, 2))[..., 1].tolist() == UPPER
 
@@ -243,6 +250,16 @@ def test_what_is_wrong_in_exif_data_turns_nothing(seen, exif):
     assert np.abs(pixels.astype(int) - 90).max() <= 1
 
 
+def test_a_picture_is_turned_though_other_exif_data_is_spoilt(seen):
+    tags = [(274, 3, 1, 3), (256, 8, 2, 0xFFFFFFFF)]  # turned by 180 degrees; rubbish
+    packed = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + packed + bytes(4)
+    halves = np.zeros((16, 16, 3), np.uint8)
+    halves[:, 8:] = 200
+    pixels = seen(encoded(halves, "JPEG", exif=exif), (1, 16, 16)).astype(int)
+    assert np.abs(pixels - halves[:, ::-1, 0]).max() <= 1
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_of_several_frames_the_first_is_taken(seen, kind):
     frames = [Image.new("RGB", (2, 2), (n, n, n)) for n in (250, 130, 10)]
@@ -297,7 +314,7 @@ UNREADABLE = {
     "text": (lambda: b"not a picture at all\n" * 9, FOREIGN),
     "nothing": (lambda: b"", FOREIGN),
     "a program": (
-        lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n",
+        lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n\n",
         FOREIGN,
     ),
     "huge": (lambda: png(8, 2, [], size=10**5), "10000000000 pixels"),
