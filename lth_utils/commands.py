@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -108,7 +109,7 @@ def show(words: argparse.Namespace) -> None:
             f" --profile {chosen.profile}"
             + (f" --seeds {words.seeds}" if words.seeds is not None else "")
             + (f" --arms {','.join(arms)}" if (arms := _arms(words)) else "")
-            + (f" --data {words.data}" if words.data else "")
+            + (f" --data {shlex.quote(words.data)}" if words.data else "")
         )
     _print(chosen.name, table, words.csv)
 
