@@ -22,7 +22,7 @@ _SEEDS = (0, 1, 2, 3, 4)
 # --- section 3: Conv-2, Conv-4, Conv-6 ----------------------------------------
 
 # Learning rate, the paper's iterations, ours; rounds down to 2 % of the weights, and
-# those of the controls, at about 50, 25, 11, 8, 5 and 2 to 3 %.
+# those of the controls, at about 50, 25, 11 to 15, 9, 5 and 2 %.
 _CONVS = {
     "conv2": (2e-4, 20_000, 3000, 17, (3, 6, 9, 11, 14, 17)),
     "conv4": (3e-4, 25_000, 2000, 21, (3, 7, 11, 12, 15, 21)),
