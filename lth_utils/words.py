@@ -49,6 +49,7 @@ TAKES = {
 }
 DATASETS = tuple(IMAGES)
 NETWORKS = tuple(TAKES)
+DROPPING = tuple(word for word in NETWORKS if word.startswith("conv"))  # have dropout
 SCALINGS = ("standardize", "unit", "l2")
 SPLITS = ("train", "validation", "test")
 SCOPES = ("layer-wise", "global")
