@@ -158,13 +158,23 @@ def test_three_profiles_have_the_same_parts(name):
         quick, laptop, paper = (part.recipe for part in parts)
         assert quick.iterations < laptop.iterations < paper.iterations
         assert len({part.arms for part in parts}) == 1
-        assert len({part.pruning for part in parts}) == 1
-        assert parts[0].network == f"{parts[1].network}-narrow"
+        pruned = parts if "dropout" not in name else parts[1:]  # see below
+        assert len({part.pruning for part in pruned}) == 1
+        narrow = parts[1].network.replace("20", "8")  # ResNet-8 in minutes
+        assert parts[0].network == f"{narrow}-narrow"
         assert [part.data for part in parts] == ["colour-digits", "cifar10", "cifar10"]
         same = ("optimizer", "momentum", "weight_decay", "dropout")
         for word in same:
             assert len({getattr(r, word) for r in (quick, laptop, paper)}) == 1
         assert laptop.lr == paper.lr
+
+
+@pytest.mark.parametrize("name", CONVS)
+def test_the_quick_dropout_prunes_four_rounds_at_once(name):
+    short, whole = (plan(f"{name}-dropout", size).parts[0] for size in PROFILES[:2])
+    for kind, rate in whole.pruning.rates.items():
+        assert 1 - short.pruning.rates[kind] == pytest.approx((1 - rate) ** 4)
+    assert short.rounds == 3
 
 
 @pytest.mark.parametrize("name", DEEP)

@@ -44,7 +44,7 @@ def test_every_network_goes_as_the_one_like_it(record):
         **dict.fromkeys(("conv2", "conv4", "conv6"), "mapped"),
         **dict.fromkeys(("conv2-narrow", "conv4-narrow", "conv6-narrow"), "mapped"),
         **dict.fromkeys(("resnet20", "vgg19"), "grouped"),
-        **dict.fromkeys(("resnet20-narrow", "vgg19-narrow"), "grouped"),
+        **dict.fromkeys(("resnet8-narrow", "vgg19-narrow"), "grouped"),
         **dict.fromkeys(("lenet", "lenet-1d"), "streams"),  # a stack, as ever
     }
     assert way_for("conv2@0.5", GPU) == "mapped"

@@ -30,7 +30,7 @@ COUNTS = {
     "conv2-narrow": (269_616, 2_736),
     "conv4-narrow": (152_368, 16_560),
     "conv6-narrow": (142_128, 71_856),
-    "resnet20-narrow": (67_992, 67_032),
+    "resnet8-narrow": (19_608, 18_648),
     "vgg19-narrow": (313_624, 312_984),
     "lenet-1d": (15_000, 0),
 }
@@ -87,7 +87,9 @@ def test_biases_are_zero_and_batchnorm_stands_in_for_them(name: str) -> None:
     net = network(name, 0)
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
     convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
-    assert len(norms) == (len(convolutions) if "net20" in name or "vgg" in name else 0)
+    assert len(norms) == (
+        len(convolutions) if "net" in name[1:] or "vgg" in name else 0
+    )
     for key, value in net.named_parameters():
         if key.endswith("bias"):
             assert not value.any()
@@ -190,11 +192,12 @@ def test_a_width_is_that_of_the_first_stage() -> None:
     assert widths == [2] * 2 + [4] * 2 + [8] * 4 + [16] * 8
     for net in (deep, plain):
         assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    for kind, word in ((ResNet20, "resnet20"), (VGG19, "vgg19")):
-        narrow = kind(5, width=8).state_dict()
+    short = ResNet20(5, width=8, blocks=1)
+    assert [block.stride for block in short.blocks] == [1, 2, 2]
+    for net, word in ((short, "resnet8"), (VGG19(5, width=8), "vgg19")):
         found = network(f"{word}-narrow", 5).state_dict()
-        assert all(torch.equal(t, found[name]) for name, t in narrow.items())
-        assert found.keys() == kind(0).state_dict().keys()
+        assert found.keys() == net.state_dict().keys()
+        assert all(torch.equal(t, found[n]) for n, t in net.state_dict().items())
 
 
 def test_narrow_widths() -> None:
