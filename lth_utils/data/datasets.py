@@ -139,7 +139,7 @@ class Dataset:
 
     @property
     def views(self) -> int:
-        """How many views a training image has: 1 if it is shown as it is."""
+        """How many views a training image has, itself included."""
         return count(self.flip, self.crop)
 
     def batch(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
