@@ -107,6 +107,27 @@ def check_fraction(fraction: float, what: str = "pruning fraction") -> float:
     return real(fraction)
 
 
+def check_crop(crop: object, name: str, shape: tuple[int, ...]) -> int:
+    """Return a border's width as an int, if every window within shows the image.
+
+    Args:
+        crop: What the user gave.
+        name: The data set's.
+        shape: Of its images, (channels, height, width).
+
+    Raises:
+        LotteryError: If it is none, or a window could miss the image.
+    """
+    width = whole("The crop", crop, 0)
+    if width >= min(shape[1:]):
+        raise LotteryError(
+            f"The crop is {width}, but the images of {name!r} have {shape[1]} x"
+            f" {shape[2]} pixels: expected an integer from 0 to {min(shape[1:]) - 1},"
+            " so that no window misses the image. Choose another."
+        )
+    return width
+
+
 def check_rates(rates: Mapping[str, float], scope: str) -> dict[str, float]:
     """Return the fraction of each kind of layer, checked.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -104,13 +105,19 @@ def show(words: argparse.Namespace) -> None:
     if table is None:
         raise LotteryError(
             f"{chosen.name} {chosen.profile} is not there whole:"
-            f" {', and '.join(lacks)}. Train the rest with: lth run {chosen.name}"
-            f" --profile {chosen.profile}"
-            + (f" --seeds {words.seeds}" if words.seeds is not None else "")
-            + (f" --arms {','.join(arms)}" if (arms := _arms(words)) else "")
-            + (f" --data {words.data}" if words.data else "")
+            f" {', and '.join(lacks)}. Train the rest with: {_command(words, chosen)}"
         )
     _print(chosen.name, table, words.csv)
+
+
+def _command(words: argparse.Namespace, chosen: Plan) -> str:
+    """Return the command that trains what was asked for."""
+    return (
+        f"lth run {chosen.name} --profile {chosen.profile}"
+        + (f" --seeds {words.seeds}" if words.seeds is not None else "")
+        + (f" --arms {','.join(arms)}" if (arms := _arms(words)) else "")
+        + (f" --data {shlex.quote(words.data)}" if words.data else "")
+    )
 
 
 def _print(name: str, table: pd.DataFrame, csv: bool) -> None:

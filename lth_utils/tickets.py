@@ -5,7 +5,7 @@ weights. What it is held against is in `controls.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +199,7 @@ def find_ticket(
         scope: "layer-wise" or "global".
         rewind_to: The iteration of the dense training whose weights the
             survivors are set back to; 0 is theta_0. Later rounds train for
-            what is then left of the recipe.
+            what is then left of the recipe, so it is none within a warm-up.
 
     Returns:
         One ticket for each round 1, …, `rounds`, untrained.
@@ -216,7 +216,7 @@ def find_ticket(
     check_draws(maker, seed)
     net = masked(draw(maker, seed))
     pruning.check_ladder(net, rates, scope, rounds)
-    rest = replace(recipe, iterations=recipe.iterations - rewind_to)
+    rest = recipe.left(rewind_to)
     tickets: list[Ticket] = []
     try:
         init = train(

@@ -5,6 +5,7 @@ the pen is answered at once.
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,7 @@ TAKES = {
 }
 DATASETS = tuple(IMAGES)
 NETWORKS = tuple(TAKES)
+DROPPING = tuple(word for word in NETWORKS if word.startswith("conv"))  # have dropout
 SCALINGS = ("standardize", "unit", "l2")
 SPLITS = ("train", "validation", "test")
 SCOPES = ("layer-wise", "global")
@@ -146,10 +148,16 @@ def check_data(word: str) -> str:
 
 def pictures(word: object) -> Path | None:
     """Return the folder of pictures that a word names; None if it names none."""
-    if not isinstance(word, str) or word in DATASETS or Path(word).name != word:
+    if not isinstance(word, str) or word in DATASETS or not word.isprintable():
         return None
-    folder = data_folder() / word
-    return folder if (folder / "train").is_dir() else None
+    if Path(word).name != word or word in ("", ".."):
+        return None
+    # No home folder may be known, and the folder be closed or its name too long.
+    with suppress(LotteryError, OSError):
+        folder = data_folder() / word
+        if (folder / "train").is_dir():
+            return folder
+    return None
 
 
 def check_images(network: str, data: str) -> None:

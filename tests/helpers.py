@@ -1,9 +1,13 @@
 """Small networks, data and experiments, so that tests train in seconds; a claim."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lth_utils import Dataset, Experiment, Recipe, Split, dataset, experiment, load
@@ -39,6 +43,25 @@ def few(data: Dataset, train: int = 300, other: int = 100) -> Dataset:
 def few_digits() -> Dataset:
     """Return 300 + 100 + 100 real digits."""
     return few(load("mnist-small"))
+
+
+def lay_pictures(
+    folder: Path,
+    classes: Sequence[str] = ("cat", "dog"),
+    train: int = 10,
+    test: int = 2,
+    size: int = 32,
+) -> Path:
+    """Make a folder of pictures, each of a grey of its own in its class."""
+    for part, count in {"train": train, "test": test}.items():
+        for number, name in enumerate(classes):
+            place = folder / part / name
+            place.mkdir(parents=True)
+            for grey in range(count):
+                colour = np.full((size, size, 3), grey + 1, np.uint8)
+                colour[..., 2] = number
+                Image.fromarray(colour).save(place / f"{grey:02}.png")
+    return folder
 
 
 def tiny_net(seed: int = 0) -> torch.nn.Module:

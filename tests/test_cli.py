@@ -1,10 +1,12 @@
 """The command line, called in process as its user would."""
 
 import io
+import json
 import os
 import pwd
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,11 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import tiny_experiment
+from helpers import lay_pictures, tiny_experiment
 from test_pruning import LADDERS
 
 import lth_utils as library
-from lth_utils import EXPERIMENTS, Study, cli
+from lth_utils import EXPERIMENTS, Recipe, Study, cli
 from lth_utils.data import loading
 from lth_utils.experiments import records, tables
 
@@ -261,6 +263,7 @@ def test_data(capsys):
     assert lth(capsys, "data")[1].split() == [
         *("mnist-small", "mnist", "fashion-mnist"),
         *("mnist-1d", "mnist-1d-shuffled", "colour-digits"),
+        "cifar10",
     ]
     code, out, _ = lth(capsys, "data", "mnist-small")
     assert code == 0
@@ -277,6 +280,120 @@ def test_help_is_worth_reading(capsys):
     assert stop.value.code == 0
     for word in ("run", "show", "list", "ladder", "data", "LTH_RUNS", "LTH_DATA"):
         assert word in out
+
+
+# Pictures of one's own
+
+
+@pytest.fixture
+def pets(tiny, monkeypatch, tmp_path):
+    """Make `lth run conv2` two steps, and two folders of pictures to say."""
+    small = tiny_experiment(
+        name="conv2",
+        network="conv2-narrow",
+        data="colour-digits",
+        arms=("dense",),
+        control_rounds=None,
+        recipe=Recipe(iterations=2, evaluate_every=1, batch_size=8),
+    )
+    monkeypatch.setitem(EXPERIMENTS, "conv2", {"quick": small})
+    monkeypatch.setenv("LTH_DATA", str(tmp_path / "data"))
+    lay_pictures(tmp_path / "data" / "others")
+    return lay_pictures(tmp_path / "data" / "my pets")
+
+
+def test_a_folder_of_pictures_is_described(pets, capsys):
+    code, out, _ = lth(capsys, "data", "my pets")
+    assert code == 0
+    assert "my pets: 2 classes, images 32 x 32 x 3; 18 train, 2 validation, 4 " in out
+    assert out.endswith(f"{library.load_folder(pets).digest}\n")
+
+
+def test_pictures_of_ones_own_are_trained_on_and_kept_by_their_content(pets, capsys):
+    words = ("conv2", "--data", "my pets")
+    code, out, _ = lth(capsys, "run", *words, "--workers", "1")
+    assert code == 0
+    assert "data my pets, from the store" in out
+    assert lth(capsys, "show", *words) == (0, out, "")
+    one, other = (pets / "train" / name / "00.png" for name in ("cat", "dog"))
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    code, _, err = lth(capsys, "show", *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "0 of the 1 trainings are in" in err
+    assert err.endswith("with: lth run conv2 --profile quick --data 'my pets'\n")
+    one.write_bytes(content)
+    assert lth(capsys, "show", *words) == (0, out, "")
+
+
+def test_a_record_of_other_data_says_so_and_stays(pets, results, capsys, monkeypatch):
+    words = ("conv2", "--data", "my pets")
+    assert lth(capsys, "run", *words, "--record")[0] == 0
+    page = results / "conv2" / "quick" / "provenance.json"
+    before = page.read_bytes()
+    made = json.loads(before)
+    assert made["command"] == "lth run conv2 --profile quick --data 'my pets' --record"
+    assert (made["data"], made["experiment"]["data"]) == ("my pets", "my pets")
+    monkeypatch.setenv("LTH_RUNS", str(results / "none"))
+    for asked in (words, ("conv2", "--recorded")):
+        code, out, _ = lth(capsys, "show", *asked)
+        assert code == 0
+        assert "data my pets, recorded" in out
+    code, out, err = lth(capsys, "show", "conv2", "--data", "others")
+    assert (code, out) == (2, "")
+    assert "and its recorded run is of my pets. Train the rest with: lth run c" in err
+    monkeypatch.setattr("lth_utils.experiments.runs.run", None)  # would fail
+    code, out, err = lth(capsys, "run", "conv2", "--data", "others", "--record")
+    assert (code, out) == (2, "")
+    assert "holds a record of my pets, and one of others would take its place" in err
+    assert page.read_bytes() == before
+
+
+def test_what_is_wrong_with_a_folder_is_one_sentence_before_torch(pets):
+    script = """
+import sys
+from lth_utils import cli
+assert cli.main(["run", "lenet-mnist", "--data", "others"]) == 2
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert re.fullmatch(
+        r"lth: The network 'lenet' takes images .* \(1, 28, 28\), but those of 'others'"
+        r" are \(3, 32, 32\): expected .*\.\n",
+        done.stderr,
+    )
+
+
+@pytest.mark.parametrize("words", ["run conv2 --data others", "data others"])
+def test_a_folder_of_one_class_is_one_sentence_before_training(
+    pets, capsys, monkeypatch, words
+):
+    for part in ("train", "test"):
+        shutil.rmtree(pets.with_name("others") / part / "cat")
+    monkeypatch.setattr("lth_utils.experiments.runs.work", None)  # would fail
+    code, out, err = lth(capsys, *words.split())
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "others/train has sub-folders for 1 classes (dog): expected at least" in err
+
+
+def test_more_classes_than_outputs_are_one_sentence(pets, capsys):
+    lay_pictures(pets.with_name("many"), [f"{n:02}" for n in range(11)])
+    code, out, err = lth(capsys, "run", "conv2", "--data", "many", "--workers", "1")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "of the data set 'many' go up to 10, but" in err
+
+
+def test_other_sizes_are_said_once_and_not_by_every_worker(pets, capfd):
+    lay_pictures(pets.with_name("small"), size=16)
+    with pytest.warns(
+        UserWarning, match="Pictures of other sizes: 24 of the 24"
+    ) as said:
+        code = cli.main(["run", "conv2", "--data", "small", "--seeds", "2"])
+    assert code == 0
+    assert len(said) == 1
+    assert "other sizes" not in capfd.readouterr().err  # where workers would say it
 
 
 # Mistakes
@@ -317,7 +434,13 @@ MISTAKES = {
     "ladder lenet@0": "Unknown network 'lenet@0'",
     "ladder lenet-50": "Unknown network 'lenet-50'",
     "ladder": "required: NETWORK",
-    "data cifar": "Unknown data set 'cifar'",
+    "data cifar": "Unknown data set 'cifar'.*Did you mean 'cifar10'",
+    "run conv2 --data nosuch": "set 'nosuch'.* a folder of pictures in LTH_DATA, with",
+    "run conv2 --data=": "Unknown data set ''",
+    "run conv2 --data": "--data: expected one argument",
+    "run conv2 --data mnist": r"\(3, 32, 32\), but those of 'mnist' are \(1, 28, 28\)",
+    "run lenet-mnist --data cifar10": "takes images .* those of 'cifar10' are",
+    "show conv2-scaling --profile laptop --data x": "Unknown data set 'x'",
     "data mnist fashion-mnist": "Unrecognized arguments: fashion-mnist",
     "demo lenet": "Unrecognized arguments: lenet",
     "train": "invalid choice: 'train'",

@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from helpers import RATES, few_digits, tiny_net
+from helpers import RATES, few, few_digits, tiny_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lth_utils as lth
-from lth_utils import LotteryError, Recipe, Ticket
+from lth_utils import LotteryError, Recipe, Ticket, tickets
 from lth_utils.tickets import oneshot_masks
 
 SHORT = Recipe(iterations=20, evaluate_every=20)
@@ -59,6 +59,40 @@ def test_rewinding_to_a_later_iteration(digits):
 
 
 # --- networks of one's own -----------------------------------------------------
+
+
+def test_each_round_begins_with_the_norms_of_the_start(monkeypatch):
+    """Statistics and counts are set back, too, and to those of the iteration."""
+    data, recipe = few(lth.load("colour-digits"), 40, 10), Recipe(1e-3, 4, "sgd", 8)
+    seen, train = [], tickets.train
+
+    def listening(net, *words, **more):
+        norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        found = [lth.snapshot(norm) for norm in norms]
+        training = train(net, *words, **more)
+        moved = [norm.running_mean.any() for norm in norms]
+        seen.append((found, training.kept, all(moved)))
+        return training
+
+    monkeypatch.setattr(tickets, "train", listening)
+    for at in (0, 2):
+        seen.clear()
+        maker = narrow_resnet
+        lth.find_ticket(maker, data, recipe, {"conv": 0.2}, 3, rewind_to=at)
+        (fresh, kept, moved), *later = seen
+        assert len(later) == 2
+        assert moved
+        for found, _, moved_again in later:
+            assert moved_again
+            for number, norm in enumerate(found):
+                assert norm["num_batches_tracked"] == at
+                assert at or same(norm, fresh[number])
+            assert torch.equal(found[0]["running_mean"], kept["norm1.running_mean"])
+            assert torch.equal(found[0]["running_var"], kept["norm1.running_var"])
+
+
+def narrow_resnet(seed):
+    return lth.ResNet20(seed, width=2)
 
 
 def lenet(seed):

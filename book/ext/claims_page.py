@@ -37,6 +37,7 @@ class ClaimsTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         from lth_utils.evidence.saying import numbers
 
+        self.env.note_reread()  # results/ may say more at the next build
         head = ("Verdict", "Ours", "Seeds", "Record")
         rows = [page_parts.row(*head)]
         table = judged(self.arguments[0])
@@ -63,6 +64,7 @@ class ClaimsFigure(Figure, SphinxDirective):
     def run(self) -> list[nodes.Node]:
         from lth_utils.figures.forest import forest
 
+        self.env.note_reread()
         name = f"claims-{self.arguments[0]}.svg"
         path = Path(self.env.srcdir) / "_build" / "claims" / name
         save(forest(judged(self.arguments[0])), path)
@@ -76,6 +78,7 @@ class Claims(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         from lth_utils.evidence.verdicts import WORDS
 
+        self.env.note_reread()
         table = judged()
         counts = dict.fromkeys(WORDS, 0) | Counter(table["verdict"])
         counts |= {"all": len(table), "claims": table["claim"].nunique()}

@@ -5,7 +5,7 @@
 - MathJax comes from a Python package, so a page needs no network.
 - `{execution-times}` is a table of how long each chapter took; the page on
   speed has directives of its own, in `speed_page.py`, and so has the page on
-  what replicated, in `claims_page.py`.
+  what replicated, in `claims_page.py`; the paper's figures, in `figures_page.py`.
 - `chapter_pages.py` folds solutions and says how long a chapter is;
   `front_page.py` draws the first page's ticket.
 """
@@ -18,6 +18,7 @@ from typing import Any
 import chapter_pages
 import claims_page
 import executed
+import figures_page
 import front_page
 import speed_page
 from docutils import nodes
@@ -136,6 +137,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     front_page.setup(app)
     speed_page.setup(app)
     claims_page.setup(app)
+    figures_page.setup(app)
     app.connect("env-get-outdated", check_copies)
     app.connect("source-read", read_copy)
     app.connect("html-page-context", drop_thebe, priority=999)

@@ -6,9 +6,12 @@ gone on with.
 """
 
 import hashlib
+import os
+import sys
 import tarfile
-import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -50,22 +53,35 @@ def read_cifar(folder: Path) -> tuple[_Arrays, _Arrays]:
         LotteryError: If the archive is damaged, or missing and not to be had.
     """
     path = folder / ARCHIVE
-    if not path.is_file():
-        fetch(folder, URL)
-    if _sha256(path) != SHA256:
+    try:
+        if not path.is_file():
+            fetch(folder)
+        digest = _sha256(path)
+    except OSError as error:
+        raise LotteryError(
+            f"Cannot read {path}: the system says: {error.strerror}. Make the file"
+            f" readable, or {_INSTEAD}."
+        ) from error
+    if digest != SHA256:
         raise LotteryError(
             f"{path} is damaged (its sha256 differs): expected CIFAR-10's binary"
             f" version. Delete it and load again, or {_INSTEAD}."
         )
+    rows = _rows(path)
+    training = np.concatenate([rows[name] for name in _BATCHES[:-1]])
+    return _arrays(training), _arrays(rows[_BATCHES[-1]])
+
+
+def _rows(path: Path) -> dict[str, NDArray[np.uint8]]:
+    """Return the archive's batches, a picture a row: (N, 1 + 3072)."""
+    rows = {}
     with tarfile.open(path) as archive:
-        members = {Path(each.name).name: each for each in archive.getmembers()}
-        read = [archive.extractfile(members[name]) for name in _BATCHES]
-        rows = [
-            np.frombuffer(file.read(), np.uint8).reshape(-1, 1 + _PICTURE)
-            for file in read
-            if file is not None
-        ]
-    return _arrays(np.concatenate(rows[:-1])), _arrays(rows[-1])
+        for member in archive:  # in its order: to go back is to unpack it again
+            name, file = Path(member.name).name, archive.extractfile(member)
+            if file is not None and name in _BATCHES:
+                content = np.frombuffer(file.read(), np.uint8)
+                rows[name] = content.reshape(-1, 1 + _PICTURE)
+    return rows
 
 
 def _arrays(rows: NDArray[np.uint8]) -> _Arrays:
@@ -74,65 +90,88 @@ def _arrays(rows: NDArray[np.uint8]) -> _Arrays:
     return planes.transpose(0, 2, 3, 1), rows[:, 0]
 
 
-def fetch(folder: Path, url: str = URL, size: int = SIZE, sha256: str = SHA256) -> None:
+def fetch(folder: Path) -> None:
     """Download the archive beside its place, and move it there when it is whole.
 
-    Args:
-        folder: Where it shall lie.
-        url: Where it is.
-        size: Its bytes.
-        sha256: Its hash.
-
     Raises:
-        LotteryError: If it is not to be had, or is another file.
+        LotteryError: If it is not to be had, is another file, or cannot be written.
     """
     place, part = folder / ARCHIVE, folder / f"{ARCHIVE}.part"
     otherwise = f"put {ARCHIVE} into {folder} yourself, or {_INSTEAD}"
     with writing(place, f", or {otherwise}"):
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            _go_on(part, url, size)
-        except (
-            urllib.error.URLError,
-            HTTPException,
-            TimeoutError,
-            ConnectionError,
-        ) as e:
-            there = part.stat().st_size if part.exists() else 0
-            raise LotteryError(
-                f"Cannot download CIFAR-10 ({type(e).__name__}: {e}); {there:,} of its"
-                f" {size:,} bytes are kept. Load again to go on from there, or"
-                f" {otherwise}."
-            ) from e
-        if _sha256(part) != sha256:
-            part.unlink()
-            raise LotteryError(
-                "What was downloaded is not CIFAR-10's archive (its sha256 differs), so"
-                f" nothing was kept. Load again later, or {otherwise}."
-            )
-        part.replace(place)
+        with _alone(folder):
+            if place.is_file():  # another process has fetched it meanwhile
+                return
+            _go_on(part, otherwise)
+            if _sha256(part) != SHA256:
+                part.unlink()
+                raise LotteryError(
+                    "What was downloaded is not CIFAR-10's archive (its sha256"
+                    " differs), so nothing was kept. Load again later, or"
+                    f" {otherwise}."
+                )
+            part.replace(place)
 
 
-def _go_on(part: Path, url: str, size: int) -> None:
-    """Fetch what a file still lacks."""
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process downloads into a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(ImportError, OSError):  # some systems and disks have no locks
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _go_on(part: Path, otherwise: str) -> None:
+    """Fetch what a file still lacks of the archive."""
     there = part.stat().st_size if part.exists() else 0
-    if there >= size:
-        return
-    request = urllib.request.Request(url, headers={"Range": f"bytes={there}-"})
-    with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
-        if answer.status != HTTPStatus.PARTIAL_CONTENT:
-            there = 0  # a server that sends all of it again
-        with (
-            part.open("ab" if there else "wb") as file,
-            tqdm(
-                total=size, initial=there, desc="CIFAR-10", unit="B", unit_scale=True
-            ) as bar,
-        ):
-            while piece := answer.read(_PIECE):
+    with tqdm(
+        total=SIZE,
+        initial=there,
+        desc="CIFAR-10",
+        unit="B",
+        unit_scale=True,
+        disable=sys.stderr is None,  # closed, as under a window without a terminal
+    ) as bar:
+        for piece in _rest(there, otherwise):
+            with part.open("ab") as file:
                 file.write(piece)
-                bar.update(len(piece))
-    if (there := part.stat().st_size) < size:
-        raise ConnectionError(f"the line closed after {there:,} bytes")
+            bar.update(len(piece))
+
+
+def _rest(there: int, otherwise: str) -> Iterator[bytes]:
+    """Yield the archive's bytes behind those that are there.
+
+    Raises:
+        LotteryError: If the line breaks, or another file is offered.
+    """
+    if there >= SIZE:
+        return
+    request = urllib.request.Request(URL, headers={"Range": f"bytes={there}-"})
+    try:
+        with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+            # Some servers know no ranges: of the whole, what is there is left out.
+            known = 0 if answer.status == HTTPStatus.PARTIAL_CONTENT else there
+            if answer.length != SIZE - there + known:
+                raise HTTPException(f"a file of another length is at {URL}")
+            while read := answer.read(_PIECE):
+                piece, known = read[known:], max(0, known - len(read))
+                there += len(piece)
+                yield piece
+        if there < SIZE:
+            raise ConnectionError("the line closed")
+    except (OSError, HTTPException) as error:
+        raise LotteryError(
+            f"Cannot download CIFAR-10 ({type(error).__name__}: {error}); {there:,} of"
+            f" its {SIZE:,} bytes are kept. Load again to go on from there, or"
+            f" {otherwise}."
+        ) from error
 
 
 def _sha256(path: Path) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lth_utils.arguments import check_crop
 from lth_utils.data.splits import Pair, Split, usable
 from lth_utils.data.views import count, seen
 from lth_utils.devices import device_of
@@ -59,6 +60,7 @@ class Dataset:
         splits = usable(self.name, self.train, self.validation, self.test)
         # Into `vars`, since a frozen value refuses to be set.
         vars(self).update(zip(SPLITS, splits, strict=True))
+        vars(self)["crop"] = check_crop(self.crop, self.name, self.shape)
         channels = self.shape[0]
         if not len(self.mean) == len(self.std) == channels or min(self.std) <= 0:
             raise LotteryError(
@@ -133,17 +135,11 @@ class Dataset:
         Raises:
             LotteryError: If a window could miss the image.
         """
-        if crop >= min(self.shape[1:]):
-            raise LotteryError(
-                f"The recipe's crop is {crop}, but the images of {self.name!r} have"
-                f" {self.shape[1]} x {self.shape[2]} pixels: expected a border that is"
-                " narrower than the image, such as 4. Choose another."
-            )
         return replace(self, flip=flip, crop=crop)
 
     @property
     def views(self) -> int:
-        """How many views a training image has: 1 if it is shown as it is."""
+        """How many views a training image has, itself included."""
         return count(self.flip, self.crop)
 
     def batch(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from lth_utils.arguments import several, whole
 from lth_utils.data.cifar import SHA256, read_cifar
 from lth_utils.data.datasets import Dataset, dataset, digest_of
 from lth_utils.data.digits import colour_digits
+from lth_utils.data.folders import listing
 from lth_utils.data.mnist import (
     FASHION,
     MNIST,
@@ -23,7 +25,7 @@ from lth_utils.data.mnist import (
     read_files,
     read_small,
 )
-from lth_utils.data.pictures import Shape, listing, read_pictures
+from lth_utils.data.pictures import Shape, read_pictures
 from lth_utils.data.signals import read_signals
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError, choose
@@ -65,9 +67,9 @@ def load_folder(
     """Load pictures of your own: a folder of them, one sub-folder a class.
 
     Args:
-        path: Has `train/` and `test/`, and perhaps `validation/`, each with the
-            same sub-folders. Without `validation/` it is a tenth of each class
-            of `train/`. The data set has the folder's name.
+        path: Has `train/` and `test/`, and perhaps `validation/` or `val/`, each
+            with the same sub-folders. Without `validation/` it is a tenth of each
+            class of `train/`. The data set has the folder's name.
         scaling: `standardize`, `unit` or `l2`; see `Dataset.scale`.
         shape: (channels, height, width) to bring the pictures to; 1 channel is
             grey. A warning says how many were of another size. Those are scaled
@@ -77,12 +79,11 @@ def load_folder(
         LotteryError: If a folder or a class is missing or empty, or a picture
             cannot be read; names it.
     """
-    folder = Path(path).expanduser().absolute()
-    if not folder.is_dir():
-        raise LotteryError(
-            f"There is no folder {folder}: expected one with train/ and test/, and in"
-            " each of them a sub-folder a class. Name that."
-        )
+    folder = Path(path).absolute()
+    with suppress(RuntimeError):  # a "~" that stands for nothing is a name
+        folder = Path(path).expanduser().absolute()
+    if folder.name == "..":
+        folder = folder.resolve()
     read = read_pictures(folder, _checked(shape))
     train, validation, test = (_split(*arrays) for arrays in read)
     return dataset(folder.name, train, validation, test, scaling)
@@ -90,12 +91,12 @@ def load_folder(
 
 def _checked(shape: Shape) -> Shape:
     """Return a shape of pictures, checked."""
-    what = "The shape of the pictures"
-    sizes = tuple(whole(what, size, 1) for size in several(what, shape, str(PICTURES)))
+    given = several("The numbers of the pictures' shape", shape, str(PICTURES))
+    sizes = tuple(whole("A number of the pictures' shape", n, 1) for n in given)
     if len(sizes) != 3 or sizes[0] not in (1, 3):
         raise LotteryError(
-            f"{what} is {shape!r}: expected (channels, height, width) with 1 channel"
-            f" for grey levels or 3 for colours, such as {PICTURES}."
+            f"The pictures' shape is {sizes}: expected (channels, height, width) with 1"
+            f" channel for grey levels or 3 for colours, such as {PICTURES}."
         )
     return sizes
 

@@ -30,6 +30,7 @@ def seen(images: Tensor, view: Tensor, crop: int) -> Tensor:
     columns = torch.where(mirrored[:, None], across.flip(0), across)
     rows = (place // side)[:, None] + down
     columns = (place % side)[:, None] + columns
-    wide = F.pad(images, (crop,) * 4).permute(0, 2, 3, 1)
-    each = torch.arange(len(images), device=images.device)[:, None, None]
-    return wide[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    places = (rows[:, :, None] * (width + 2 * crop) + columns[:, None]).flatten(1)
+    wide = F.pad(images, (crop,) * 4).flatten(2)
+    every = places[:, None].expand(-1, images.shape[1], -1)
+    return wide.gather(2, every).view(images.shape)

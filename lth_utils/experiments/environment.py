@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from lth_utils.experiments.ways import way_for
+from lth_utils.training.gpu.replicas import WAYS
 from lth_utils.training.lenet import sparse
-from lth_utils.words import check_network
+from lth_utils.words import DROPPING, check_network
 
 # The rooms and files whose code decides a result's bits: what lies below
 # `experiments/`, but for what only checks, chooses a device or writes files; and
@@ -50,8 +51,12 @@ def environment(data: str, device: torch.device, network: str) -> dict[str, str]
 def engine(device: torch.device, network: str) -> str:
     """The paths that a network's trainings on `device` take."""
     if device.type != "cpu":
-        lenet = check_network(network).base.startswith("lenet")
-        return "autograd, mlp, stack" if lenet else way_for(network, device)
+        base, way = check_network(network).base, way_for(network, device)
+        if base.startswith("lenet"):
+            return "autograd, mlp, stack"
+        # With dropout they go the default way.
+        ways = (way, WAYS[0]) if base in DROPPING else (way,)
+        return ", ".join(dict.fromkeys(ways))
     version = sparse.numba_version()
     fast = f", pixels, sparse, lanes (numba {version})" if version else ""
     return "autograd, mlp" + fast

@@ -7,12 +7,21 @@ anything heavy is imported. The paper's own experiments are in `catalogue.py`.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from lth_utils.arguments import distinct, several, whole
+from lth_utils.arguments import check_crop, distinct, several, whole
 from lth_utils.errors import LotteryError, choose
 from lth_utils.experiments.rates import Pruning
 from lth_utils.seeds import check_seed
 from lth_utils.training.recipes import Recipe
-from lth_utils.words import ARMS, DRAWN, SCALINGS, TRAIN_IMAGES, check_images
+from lth_utils.words import (
+    ARMS,
+    DRAWN,
+    DROPPING,
+    SCALINGS,
+    TAKES,
+    TRAIN_IMAGES,
+    check_images,
+    check_network,
+)
 
 CHAINS = ("ticket", "continuing")  # each round starts from the one before
 _ARMS = '("dense", "ticket")'  # an example
@@ -45,8 +54,9 @@ class Experiment:
 
     Raises:
         LotteryError: If a word is unknown, a number out of range, something
-            said twice, the network does not take the data set's images, or a
-            batch is larger than the train split.
+            said twice, the network does not take the data set's images, a batch
+            is larger than the train split, or the network has no place for the
+            recipe's dropout or the images none for its crop.
     """
 
     name: str
@@ -71,8 +81,7 @@ class Experiment:
         _check_type("pruning", self.pruning, Pruning)
         check_images(self.network, self.data)
         choose("scaling", self.scaling, SCALINGS)
-        if self.data in TRAIN_IMAGES:
-            self.recipe.steps_per_epoch(TRAIN_IMAGES[self.data])
+        self._check_recipe()
         seeds = several("The seeds", self.seeds, "(0, 1, 2)")
         arms = _checked_arms("The arms", self.arms)
         least = 0 if arms == ("dense",) else 1
@@ -92,6 +101,14 @@ class Experiment:
             most = rounds if used else None
             found = _checked_rounds("control_rounds", self.control_rounds, 1, most)
             vars(self)["control_rounds"] = found
+
+    def _check_recipe(self) -> None:
+        """Refuse what the network or the data set cannot do."""
+        base = check_network(self.network).base
+        self.recipe.check_places(repr(self.network), base in DROPPING)
+        check_crop(self.recipe.crop, self.data, TAKES[base])
+        if self.data in TRAIN_IMAGES:
+            self.recipe.steps_per_epoch(TRAIN_IMAGES[self.data])
 
     @property
     def parts(self) -> tuple["Experiment", ...]:

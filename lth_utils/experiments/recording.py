@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import platform
+import shlex
 import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -54,20 +55,20 @@ def record(
 
     Raises:
         LotteryError: As `run` does; or, before any training, if the folder
-            holds anything but an older record, or one of more seeds, or cannot
-            be written.
+            holds anything but an older record, one of more seeds or of other
+            data, or cannot be written.
     """
     from lth_utils.experiments.runs import run
 
     chosen = experiment(name, profile, seeds, data=data)
     place = _place(chosen, folder, again)
     check_folder(place, _RECORD)
-    _check_seeds(place, len(chosen.parts[0].seeds))
+    _check_older(place, chosen)
     ledger()  # a damaged one is known before any training
     command = (
         f"lth run {name} --profile {profile}"
         + (f" --seeds {seeds}" if seeds else "")
-        + (f" --data {data}" if data else "")
+        + (f" --data {shlex.quote(data)}" if data else "")
         + " --record"
         + (" --again" if again else "")
     )
@@ -139,12 +140,18 @@ def _profile(plan: Plan, again: bool) -> str:
     return plan.profile + (records.AGAIN if again else "")
 
 
-def _check_seeds(place: Path, seeds: int) -> None:
-    """Refuse to put a record in the place of one that has more seeds."""
-    page = place / PROVENANCE
-    if not page.exists():
+def _check_older(place: Path, chosen: Plan) -> None:
+    """Refuse to put a record in the place of one of more seeds or of other data."""
+    file = place / PROVENANCE
+    if not file.exists():
         return
-    made = json.loads(page.read_text("utf-8"))["experiment"]
+    page = json.loads(file.read_text("utf-8"))
+    if page["data"] != chosen.data:
+        raise LotteryError(
+            f"{place} holds a record of {page['data']}, and one of {chosen.data} would"
+            f" take its place: expected the same data. Move the older one away first."
+        )
+    made, seeds = page["experiment"], len(chosen.parts[0].seeds)
     there = len(made.get("parts", [made])[0]["seeds"])
     if there > seeds:
         raise LotteryError(

@@ -24,6 +24,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lth_utils.data.loading import digest
+from lth_utils.data.pictures import RESIZED
 from lth_utils.errors import LotteryError
 from lth_utils.experiments.jobs import Job, Result
 from lth_utils.experiments.perform import perform
@@ -215,7 +217,8 @@ def _serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # denormals slow long runs by up to 1.3 times
-    warnings.filterwarnings("ignore", message="Sparse networks train")  # said above
+    for said in ("Sparse networks train", RESIZED):  # by the parent
+        warnings.filterwarnings("ignore", message=said)
     # NumPy 2.0 looks for denormals after they were switched off.
     warnings.filterwarnings("ignore", message="The value of the smallest subnormal")
     answers = os.fdopen(os.dup(1), "w")
@@ -240,6 +243,7 @@ def _answer(order: dict[str, Any]) -> dict[str, str]:
     store = Store(Path(order["folder"]), order["environment"])
     jobs = [Job.from_json(job) for job in order["jobs"]]
     try:
+        _check_data(jobs[0].data, order["environment"]["data"])
         parents = [store.read(p) if (p := job.parent()) else None for job in jobs]
         results = _performed(jobs, parents, torch.device(order["device"]))
         for job, result in zip(jobs, results, strict=True):
@@ -251,6 +255,15 @@ def _answer(order: dict[str, Any]) -> dict[str, str]:
     except Exception:
         return {"traceback": traceback.format_exc()}
     return {}
+
+
+def _check_data(name: str, started_with: str) -> None:
+    """Refuse pictures that were changed since the run began."""
+    if digest(name) != started_with:
+        raise LotteryError(
+            f"The pictures of {name!r} were changed while the run went on: expected"
+            f" them to stay as they are, since a result belongs to its data. {_KEPT}"
+        )
 
 
 def _performed(

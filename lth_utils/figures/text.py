@@ -34,16 +34,21 @@ def experiments_text() -> str:
 def _size(plan: Plan) -> str:
     parts, first = plan.parts, plan.parts[0]
     total = sum(len(list(part.trainings())) for part in parts)
-    rounds = sorted({part.rounds for part in parts})
+    rounds = _span({part.rounds for part in parts}, "0-{}")
+    iterations = _span({part.recipe.iterations for part in parts}, "{}")
+    seeds = f"{len(first.seeds)} seed" + "s" * (len(first.seeds) > 1)
     size = (
-        f"{total} trainings of {first.recipe.iterations} iterations:"
-        f" {len(first.seeds)} seeds, rounds 0-{rounds[0]}"
-        + (f" to 0-{rounds[-1]}" if len(rounds) > 1 else "")
-        + f", arms {', '.join(first.arms)}"
+        f"{total} trainings of {iterations} iterations: {seeds}, rounds {rounds},"
+        f" arms {', '.join(first.arms)}"
     )
     if len(parts) == 1:
         return size
     return f"{size}, {', '.join(part.name for part in parts)} compared"
+
+
+def _span(numbers: set[int], form: str) -> str:
+    """Return the least and the greatest number, once if they are one."""
+    return " to ".join(map(form.format, sorted({min(numbers), max(numbers)})))
 
 
 def summary_text(name: str, table: pd.DataFrame) -> str:

@@ -47,8 +47,10 @@ class Dropout(nn.Module):
         self.kept: Tensor | None = None
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Return the units (N, units) that are kept."""
-        return signal if self.kept is None else signal * self.kept
+        """Return the units (N, units) that are kept; all, if this evaluates."""
+        if self.kept is None or not self.training:
+            return signal
+        return signal * self.kept
 
     def extra_repr(self) -> str:
         """Say how many units there are."""

@@ -5,7 +5,6 @@ from types import TracebackType
 import torch
 from torch import Tensor, nn
 
-from lth_utils.errors import LotteryError
 from lth_utils.models.layers import Dropout
 from lth_utils.seeds import seed_of
 from lth_utils.training.recipes import Recipe
@@ -30,12 +29,7 @@ class Drops:
     def __init__(self, net: nn.Module, recipe: Recipe, key: tuple[int, int]) -> None:
         self.chance, self.key = recipe.dropout, key
         self.places = [part for part in net.modules() if isinstance(part, Dropout)]
-        if self.chance and not self.places:
-            raise LotteryError(
-                f"{type(net).__name__} has no place for the recipe's dropout of"
-                f" {self.chance}: expected Conv-2, Conv-4 or Conv-6, which have one"
-                " behind each hidden fully connected layer. Leave dropout out."
-            )
+        recipe.check_places(type(net).__name__, bool(self.places))
         first = next(net.parameters())
         self.kept: list[Tensor] = [
             torch.ones(
@@ -50,8 +44,10 @@ class Drops:
         for number, kept in enumerate(self.kept):
             seed = seed_of("dropout", *self.key, iteration, number)
             generator = torch.Generator().manual_seed(seed)
-            drawn = torch.rand(kept.shape, generator=generator) >= self.chance
-            kept.copy_(drawn.to(kept.dtype).div_(1 - self.chance))
+            chances = torch.rand(
+                kept.shape, generator=generator, dtype=torch.float32, device="cpu"
+            )
+            kept.copy_((chances >= self.chance).to(kept.dtype).div_(1 - self.chance))
 
     def __enter__(self) -> None:
         for place, kept in zip(self.places, self.kept, strict=False):

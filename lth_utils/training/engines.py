@@ -66,6 +66,7 @@ class Autograd:
         data: Dataset,
         key: tuple[int, int] = (0, 0),
     ) -> None:
+        self.drops = Drops(net, recipe, key)  # first: it may refuse the network
         self.net = net if net.training else net.train()
         self.data, self.dtype = data, dtype_of(net)
         self.masked = [m for m in net.modules() if isinstance(m, MaskedModule)]
@@ -82,7 +83,6 @@ class Autograd:
             if not bool(mask.all())
         ]
         self.descent = Descent(net.parameters(), recipe)
-        self.drops = Drops(net, recipe, key)
 
     def steps(self, order: Tensor) -> None:
         """Take an optimizer step for each row of images' numbers."""
@@ -157,7 +157,8 @@ class Descent:
         self.rate: float | Tensor = recipe.lr
         place = self.state[0][0].device
         if place.type == "cuda" and not recipe.steady:
-            self.rate = torch.zeros((), device=place)  # a graph reads it anew
+            # A graph reads it anew.
+            self.rate = torch.zeros((), dtype=torch.float32, device=place)
 
     def begin(self) -> None:
         """Set the learning rate of the next step."""

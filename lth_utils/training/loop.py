@@ -60,7 +60,8 @@ def train(
         net: A network that maps (N, C, H, W) to (N, classes); masked or not.
         data: The data set; trained on its train split.
         recipe: Optimizer, iterations, batch size, evaluations.
-        seed: With `round`, names the order of the batches.
+        seed: With `round`, names the order of the batches, the views of the
+            images and what is dropped.
         round: The pruning round; 0 for a dense network.
         device: Where to train; None chooses the GPU if there is one.
         keep_at: Also keep the weights after this iteration (0: at the start).
@@ -74,10 +75,10 @@ def train(
 
     Raises:
         LotteryError: If a number is out of range, there is no such device, the
-            network cannot be trained, does not take the data set's images or
-            has fewer outputs than there are classes, or a batch is larger than
-            the train split, before any step; or if the loss is no longer a
-            finite number.
+            network cannot be trained, does not take the data set's images, has
+            fewer outputs than there are classes or no place for the recipe's
+            dropout, a batch is larger than the train split, or a crop than the
+            images, before any step; or if the loss is no longer a finite number.
     """
     seed, round = check_seed(seed), whole("The round", round, 0)
     if keep_at is not None:

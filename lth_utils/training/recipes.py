@@ -1,14 +1,14 @@
 """How one network is trained, as a value that can be hashed and compared."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from lth_utils.arguments import check_fraction, distinct, real, several, whole
 from lth_utils.errors import LotteryError, choose
 
 OPTIMIZERS = ("adam", "sgd")
+_HUGE = 1e38  # nearly the greatest of float32, as which a rate is kept on a GPU
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Recipe:
         weight_decay: For "sgd": the L2 penalty's factor, at least 0.
         warmup: Iterations over which the learning rate rises to `lr`, in equal
             steps from 0.
-        milestones: Iterations after which it falls to a tenth of what it was.
+        milestones: Iterations after which it falls to a tenth of what it was: from
+            the warm-up's last to the last but one.
         dropout: The chance of a hidden unit to be left out of a step, at least 0
             and below 1, in networks that have places for it: Conv-2, Conv-4 and
             Conv-6 behind each hidden fully connected layer.
@@ -62,7 +63,7 @@ class Recipe:
             raise LotteryError(
                 f"The recipe's flip is {self.flip!r}: expected True or False."
             )
-        if not 0 < real(self.lr) < math.inf:
+        if not 0 < real(self.lr) < _HUGE:
             raise LotteryError(
                 f"The recipe's lr is {self.lr!r}: expected a learning rate above 0,"
                 " such as 1.2e-3."
@@ -72,7 +73,7 @@ class Recipe:
                 f"The recipe's momentum is {self.momentum!r}: expected a number of at"
                 " least 0 and below 1, such as 0.9."
             )
-        if not 0 <= real(self.weight_decay) < math.inf:
+        if not 0 <= real(self.weight_decay) < _HUGE:
             raise LotteryError(
                 f"The recipe's weight_decay is {self.weight_decay!r}: expected a"
                 " number of at least 0, such as 1e-4."
@@ -91,9 +92,15 @@ class Recipe:
         vars(self)["warmup"] = whole("The recipe's warmup", self.warmup, 0, last)
         what = "The recipe's milestones"
         found = several(what, self.milestones, "(20_000, 25_000)", may_be_empty=True)
-        ends = (self.warmup, last - 1)
+        least, most = max(self.warmup, 1), last - 1
+        if found and least > most:
+            raise LotteryError(
+                f"{what} are {found}, but there is no room for one between a warm-up of"
+                f" {self.warmup} iterations and the end at {last}: expected none, or a"
+                " longer training. Leave them out."
+            )
         checked = tuple(
-            whole("One of the recipe's milestones", at, *ends) for at in found
+            whole("One of the recipe's milestones", at, least, most) for at in found
         )
         vars(self)["milestones"] = tuple(sorted(distinct(what, checked)))
 
@@ -113,6 +120,44 @@ class Recipe:
     def steady(self) -> bool:
         """Whether the learning rate stays what it is."""
         return not (self.warmup or self.milestones)
+
+    def left(self, done: int) -> "Recipe":
+        """Return what is left of the recipe after so many iterations.
+
+        Raises:
+            LotteryError: If nothing is, or the warm-up is not over by then.
+        """
+        if 0 < done < self.warmup:
+            raise LotteryError(
+                f"Iteration {done} lies within the recipe's warm-up of {self.warmup}"
+                f" iterations: expected 0, or one from {self.warmup} on, since a"
+                " warm-up is not begun in its middle. Choose another."
+            )
+        fallen = sum(done >= milestone for milestone in self.milestones)
+        return replace(
+            self,
+            lr=self.lr / 10**fallen,
+            iterations=self.iterations - done,
+            warmup=0 if done else self.warmup,
+            milestones=tuple(at - done for at in self.milestones[fallen:]),
+        )
+
+    def check_places(self, network: str, there: bool) -> None:
+        """Check that a network has places for dropout, if there shall be some.
+
+        Args:
+            network: What it is called.
+            there: Whether it has any.
+
+        Raises:
+            LotteryError: If it has none, but needs them.
+        """
+        if self.dropout and not there:
+            raise LotteryError(
+                f"The network {network} has no place for the recipe's dropout of"
+                f" {self.dropout}: expected Conv-2, Conv-4 or Conv-6, which have one"
+                " behind each hidden fully connected layer. Leave dropout out."
+            )
 
     def steps_per_epoch(self, images: int) -> int:
         """Return the number of whole batches among so many training images.

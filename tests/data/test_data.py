@@ -23,6 +23,7 @@ from lth_utils.data.packaged import make_mnist_small
 from lth_utils.data.signals import LEAST, MOST
 from lth_utils.data.splits import Split
 from lth_utils.errors import LotteryError
+from lth_utils.files.places import data_folder
 from lth_utils.words import DATASETS, SCALINGS
 
 SMALL = load("mnist-small")
@@ -716,10 +717,10 @@ def test_the_folder_is_the_named_one_or_the_users_cache(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LTH_DATA", str(tmp_path / "mine"))
-    assert mnist.data_folder() == tmp_path / "mine"
+    assert data_folder() == tmp_path / "mine"
     monkeypatch.delenv("LTH_DATA")
     here = tmp_path / "cache" / "lottery-ticket-book" / "data"
-    assert mnist.data_folder() == here
+    assert data_folder() == here
 
 
 def test_data_that_was_downloaded_to_the_earlier_place_is_found(
@@ -729,13 +730,13 @@ def test_data_that_was_downloaded_to_the_earlier_place_is_found(
     lay(tiny, earlier)
     monkeypatch.delenv("LTH_DATA")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert mnist.data_folder() == earlier
+    assert data_folder() == earlier
     load(tiny.word)
     assert list((tmp_path / "cache").iterdir()) == [tmp_path / "cache" / "lth"]
 
 
 def test_the_full_mnist_holds_the_packaged_subset(tmp_path: Path) -> None:
-    raw = mnist.data_folder() / "MNIST" / "raw"
+    raw = data_folder() / "MNIST" / "raw"
     if not all(os.access(raw / name, os.R_OK) for name in NAMES):
         pytest.skip(
             'The full MNIST is not in the data folder: load("mnist") fetches it.'
@@ -757,7 +758,7 @@ def test_the_full_mnist_holds_the_packaged_subset(tmp_path: Path) -> None:
 
 
 def test_the_full_fashion_mnist_has_a_tenth_of_each_class() -> None:
-    raw = mnist.FASHION.raw(mnist.data_folder())
+    raw = mnist.FASHION.raw(data_folder())
     if not all(os.access(raw / name, os.R_OK) for name in NAMES):
         pytest.skip(
             'Fashion-MNIST is not in the data folder: load("fashion-mnist") fetches it.'

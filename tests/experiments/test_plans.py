@@ -6,10 +6,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_experiment
+from helpers import lay_pictures, tiny_experiment
 
 import lth_utils as lth
 from lth_utils import EXPERIMENTS, LotteryError, Pruning, Recipe, Study
+from lth_utils.experiments.plans import narrowed
 from lth_utils.words import DATASETS, IMAGES, NETWORKS, TAKES, TRAIN_IMAGES
 
 PLAN = lth.experiment("lenet-mnist")
@@ -122,6 +123,28 @@ def test_fewer_arms_take_their_controls_along():
     assert lth.experiment("lenet-mnist", "paper", arms=["dense"]).controls == {}
 
 
+def test_other_data_is_checked_in_every_part(tmp_path, monkeypatch):
+    monkeypatch.setenv("LTH_DATA", str(tmp_path))
+    lay_pictures(tmp_path / "pets")
+    for data in ("pets", "colour-digits"):
+        study = lth.experiment("conv2-scaling", "laptop", data=data)
+        assert {part.data for part in study.parts} == {study.data} == {data}
+        assert [p.recipe for p in study.parts] == [
+            p.recipe for p in lth.experiment("conv2-scaling", "laptop").parts
+        ]
+    for name, data in {"conv2-scaling": "mnist", "lenet-gain": "pets"}.items():
+        with pytest.raises(LotteryError, match=r"takes images \(C, H, W\) of"):
+            lth.experiment(name, "laptop", data=data)
+    with pytest.raises(LotteryError, match=r"set 'cifar-10'.*mean 'cifar10'"):
+        lth.experiment("conv2", data="cifar-10")
+
+
+def test_a_batch_may_not_be_larger_than_what_is_known_of_the_data():
+    large = replace(TINY, recipe=Recipe(batch_size=12_001), data="mnist")
+    with pytest.raises(LotteryError, match="12001 is more than the 12000 training"):
+        narrowed(large, None, None, data="mnist-small")
+
+
 def test_every_experiment_of_the_catalogue_passes_the_check_before_training():
     from lth_utils.experiments.runs import chosen_experiment
 
@@ -141,7 +164,7 @@ def test_each_network_takes_the_images_that_its_word_promises(word):
 
 
 @pytest.mark.parametrize(
-    "word", [w for w in DATASETS if w not in ("mnist", "fashion-mnist")]
+    "word", [w for w in DATASETS if w not in ("mnist", "fashion-mnist", "cifar10")]
 )
 def test_each_data_set_has_the_images_that_its_word_promises(word):
     data = lth.load(word)
@@ -167,7 +190,7 @@ def test_a_network_and_a_data_set_match_or_it_is_a_sentence(network, data):
 def test_the_sentence_names_what_would_match():
     with pytest.raises(
         LotteryError,
-        match=r"that it takes \(colour-digits\), .* these \(lenet\)\.$",
+        match=r"that it takes \(colour-digits, cifar10\), .* these \(lenet\)\.$",
     ):
         replace(PLAN, network="conv2-narrow", data="mnist-small")
 

@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import tiny_experiment
+from helpers import lay_pictures, tiny_experiment, two_convolutions
 
 import lth_utils as lth
 from lth_utils import LotteryError, Recipe
 from lth_utils.experiments import environment, perform, tables, workers
 from lth_utils.experiments.jobs import Job, jobs_of, with_ancestors
+from lth_utils.experiments.plans import narrowed
 from lth_utils.experiments.runs import stored
 from lth_utils.experiments.store import Store
 from lth_utils.experiments.workers import _ready
@@ -388,7 +389,7 @@ def test_mistaken_arguments(runs, monkeypatch):
     monkeypatch.setattr("lth_utils.experiments.runs.work", None)
     cases = {
         "Unknown experiment 'lenet'": lambda: lth.run("lenet"),
-        "Unknown profile of conv2": lambda: lth.run("conv2", "laptop"),
+        "Unknown profile of mnist-1d": lambda: lth.run("mnist-1d", "laptop"),
         "Unknown arm of lenet-mnist": lambda: lth.run("lenet-mnist", arms=["x"]),
         "number of seeds is 0": lambda: lth.run("lenet-mnist", seeds=0),
         "number of seeds is 1.5": lambda: lth.run("lenet-mnist", seeds=1.5),
@@ -424,6 +425,24 @@ def test_a_diverging_worker_says_so(runs):
     with pytest.raises(LotteryError, match=f"Training diverged.*{where}"):
         lth.run(wild, workers=1)
     assert not runs.exists() or contents(runs) == {}
+
+
+def test_pictures_that_change_while_a_run_goes_on_end_it(runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("LTH_DATA", str(tmp_path))
+    folder = lay_pictures(tmp_path / "pets")
+    plan = two_convolutions(Recipe(iterations=1, batch_size=8))
+    jobs = jobs_of(narrowed(plan, 1, None, data="pets"))
+    store = stored(jobs)[0]
+    order = {
+        "folder": str(store.folder),
+        "environment": dict(store.environment),
+        "device": "cpu",
+        "jobs": [asdict(job) for job in jobs],
+    }
+    shutil.copy(folder / "test" / "dog" / "00.png", folder / "test" / "cat" / "00.png")
+    sentence = workers._answer(order)["sentence"]
+    assert "The pictures of 'pets' were changed while the run went on" in sentence
+    assert not runs.exists()
 
 
 def test_what_fails_later_costs_nothing_that_is_finished(runs, monkeypatch):

@@ -41,8 +41,10 @@ def test_every_network_goes_as_the_one_like_it(record):
     record(found({"conv2": "mapped", "resnet20": "grouped"}))
     ways = {word: way_for(word, GPU) for word in NETWORKS}
     assert ways == {
-        **dict.fromkeys(("conv2", "conv2-narrow", "conv4", "conv6"), "mapped"),
+        **dict.fromkeys(("conv2", "conv4", "conv6"), "mapped"),
+        **dict.fromkeys(("conv2-narrow", "conv4-narrow", "conv6-narrow"), "mapped"),
         **dict.fromkeys(("resnet20", "vgg19"), "grouped"),
+        **dict.fromkeys(("resnet8-narrow", "vgg19-narrow"), "grouped"),
         **dict.fromkeys(("lenet", "lenet-1d"), "streams"),  # a stack, as ever
     }
     assert way_for("conv2@0.5", GPU) == "mapped"
@@ -67,11 +69,16 @@ def test_where_the_record_says_none_it_is_the_default(text, record):
 
 
 def test_the_way_is_a_part_of_what_decides_the_bits(record):
-    record(found({"conv2": "grouped"}))
-    engines = {
-        word: environment("data", GPU, word)["engine"] for word in ("lenet", "conv4")
+    record(found({"conv2": "grouped", "resnet20": "mapped"}))
+    words = ("lenet", "conv4", "resnet20")
+    engines = {word: environment("data", GPU, word)["engine"] for word in words}
+    assert engines == {
+        "lenet": "autograd, mlp, stack",
+        "conv4": "grouped, streams",  # the latter with dropout
+        "resnet20": "mapped",
     }
-    assert engines == {"lenet": "autograd, mlp, stack", "conv4": "grouped"}
+    record(found({"conv2": "streams"}))
+    assert environment("data", GPU, "conv4")["engine"] == "streams"
     assert "grouped" not in environment("data", torch.device("cpu"), "conv4")["engine"]
 
 

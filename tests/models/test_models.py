@@ -7,7 +7,16 @@ from torch import nn
 from lth_utils.errors import LotteryError
 from lth_utils.experiments.catalogue import experiment
 from lth_utils.experiments.rates import PRUNING
-from lth_utils.models import Conv2, Conv4, Conv6, LeNet, ResNet20, initialize, network
+from lth_utils.models import (
+    VGG19,
+    Conv2,
+    Conv4,
+    Conv6,
+    LeNet,
+    ResNet20,
+    initialize,
+    network,
+)
 from lth_utils.words import NETWORKS, check_network
 
 # the table of the paper's Figure 2: weights in all, in 3 x 3 convolutions
@@ -19,6 +28,10 @@ COUNTS = {
     "resnet20": (270_896, 267_696),
     "vgg19": (20_024_000, 20_018_880),
     "conv2-narrow": (269_616, 2_736),
+    "conv4-narrow": (152_368, 16_560),
+    "conv6-narrow": (142_128, 71_856),
+    "resnet8-narrow": (19_608, 18_648),
+    "vgg19-narrow": (313_624, 312_984),
     "lenet-1d": (15_000, 0),
 }
 SHAPES = {"lenet": (1, 28, 28), "lenet-1d": (1, 1, 40)}
@@ -63,8 +76,10 @@ def test_layer_names() -> None:
     convolutional = [k for k, _ in Conv4().named_children()]
     assert convolutional == [
         *("conv1", "conv2", "conv3", "conv4"),
-        *("fc1", "fc2", "output"),
+        *("fc1", "drop1", "fc2", "drop2", "output"),
     ]
+    of_weights = [k.removesuffix(".weight") for k in weights(Conv4())]
+    assert of_weights == [k for k in convolutional if not k.startswith("drop")]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -72,7 +87,9 @@ def test_biases_are_zero_and_batchnorm_stands_in_for_them(name: str) -> None:
     net = network(name, 0)
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
     convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
-    assert len(norms) == (len(convolutions) if name in ("resnet20", "vgg19") else 0)
+    assert len(norms) == (
+        len(convolutions) if "net" in name[1:] or "vgg" in name else 0
+    )
     for key, value in net.named_parameters():
         if key.endswith("bias"):
             assert not value.any()
@@ -163,6 +180,24 @@ def test_resnet_halves_the_picture_twice() -> None:
     net(torch.zeros(1, 3, 32, 32))
     expected = [(16, 32, 32)] * 3 + [(32, 16, 16)] * 3 + [(64, 8, 8)] * 3
     assert [tuple(size) for size in sizes] == expected
+
+
+def test_a_width_is_that_of_the_first_stage() -> None:
+    deep = ResNet20(0, width=3)
+    assert [block.conv2.weight.shape[0] for block in deep.blocks] == (
+        [3] * 3 + [6] * 3 + [12] * 3
+    )
+    plain = VGG19(0, width=2)
+    widths = [w.shape[0] for k, w in weights(plain).items() if k.startswith("conv")]
+    assert widths == [2] * 2 + [4] * 2 + [8] * 4 + [16] * 8
+    for net in (deep, plain):
+        assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    short = ResNet20(5, width=8, blocks=1)
+    assert [block.stride for block in short.blocks] == [1, 2, 2]
+    for net, word in ((short, "resnet8"), (VGG19(5, width=8), "vgg19")):
+        found = network(f"{word}-narrow", 5).state_dict()
+        assert found.keys() == net.state_dict().keys()
+        assert all(torch.equal(t, found[n]) for n, t in net.state_dict().items())
 
 
 def test_narrow_widths() -> None:

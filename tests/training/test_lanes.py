@@ -53,7 +53,7 @@ NETWORKS = {
     "conv4": (lambda: lth.Conv4(0, (4, 6, 5, 3), (8, 8)), COLOURS),
     "conv6": (lambda: lth.Conv6(0, (4, 6, 5, 3, 4, 4), (8, 8)), COLOURS),
     "resnet20": (lambda: lth.ResNet20(0), ODD),
-    "vgg19": (lambda: lth.VGG19(0), SMALL),
+    "vgg19": (lambda: lth.VGG19(0, width=1), SMALL),
 }
 NARROW = ((3, 2), (5, 2), (6, 1), (4, 1), (7, 1))
 
@@ -352,7 +352,7 @@ def test_weights_of_shapes_that_do_not_fit_reach_no_compiled_loop():
     net.conv1 = lth.masked(nn.Conv2d(3, 9, 3, padding=1))
     full = Recipe(1e-3, 3, batch_size=64)
     assert isinstance(engine_for(net, full, COLOURS), Autograd)
-    assert lanes.lanes_for(net, full, COLOURS) is None
+    assert lanes.lanes_for(net, full, COLOURS, (0, 0)) is None
 
 
 def test_without_numba_it_is_autograd_and_said_so_once(monkeypatch):

@@ -19,6 +19,7 @@ ADAM = Recipe(iterations=5, batch_size=16, evaluate_every=5)
 SGD = Recipe(0.05, 5, "sgd", 16, 5, momentum=0.9, weight_decay=1e-3)
 KEYS = [(0, 0), (0, 3), (1, 2)]
 CONV = {"Conv2": (8, 8), "Conv4": (8, 8, 8, 8), "Conv6": (8, 8, 8, 8, 16, 16)}
+WIDTHS = {"ResNet20": (), "VGG19": (1,)}
 SIDES = {"ResNet20": 8, "VGG19": 16}  # of images that they take, too
 
 
@@ -47,8 +48,8 @@ def narrow(monkeypatch):
 def three(word: str) -> list[nn.Module]:
     """Return a dense network without masks, and two that are pruned and warm."""
     kind = getattr(lth, word)
-    sizes = [(CONV[word], (16, 16))] if word in CONV else [()]
-    nets = [kind(seed, *sizes[0]).double() for seed in (0, 0, 1)]
+    sizes = (CONV[word], (16, 16)) if word in CONV else WIDTHS[word]
+    nets = [kind(seed, *sizes).double() for seed in (0, 0, 1)]
     for number, density in ((1, 0.5), (2, 0.1)):
         nets[number] = net = lth.masked(nets[number])
         whole = lth.Masks.ones(net)

@@ -181,6 +181,8 @@ def test_a_batch_larger_than_the_data(digits):
         ({"batch_size": 2.5}, r"batch_size is 2\.5"),
         ({"evaluate_every": True}, "evaluate_every is True"),
         ({"lr": -1}, "learning rate above 0"),
+        ({"lr": 1e300}, r"lr is 1e\+300: expected a learning rate"),  # none of float32
+        ({"optimizer": "sgd", "weight_decay": 1e300}, r"weight_decay is 1e\+300"),
         ({"optimizer": "adm"}, "Did you mean 'adam'"),
         ({"momentum": 0.9}, "Adam a momentum"),
         *(

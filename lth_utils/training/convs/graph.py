@@ -11,15 +11,8 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from lth_utils.models.layers import Dropout
-from lth_utils.training.convs.layers import (
-    Average,
-    Drop,
-    Layer,
-    Norm,
-    Pool,
-    Quarter,
-    Sparse,
-)
+from lth_utils.training.convs.layers import Layer, Norm, Sparse
+from lth_utils.training.convs.movers import Average, Drop, Pool, Quarter
 from lth_utils.training.convs.planes import Planes
 from lth_utils.training.plain import LAYERS, mask_of
 

@@ -75,10 +75,12 @@ def together(
 
     Raises:
         LotteryError: If there is no such way, or the networks are none of these,
-            of several shapes or types, or do not match the data set.
+            of several shapes or types, have no place for the recipe's dropout, or
+            do not match the data set.
     """
     choose("way to train together", way, WAYS)
-    if linear_layers(nets[0]) is not None and not recipe.dropout:
+    if linear_layers(nets[0]) is not None:
+        recipe.check_places(type(nets[0]).__name__, there=False)
         return Stack(nets, data, recipe)
     if any(_form(net) != _form(nets[0]) for net in nets):
         raise LotteryError(
