@@ -285,7 +285,7 @@ def test_help_is_worth_reading(capsys):
 MISTAKES = {
     "run lenet-mnst": "Unknown experiment 'lenet-mnst'.*Did you mean 'lenet-mnist'",
     "run lenet-mnist --profile big": "Unknown profile of lenet-mnist 'big'",
-    "run conv2 --profile paper": "expected one of quick",
+    "run conv2-scaling --profile paper": "expected one of laptop",
     "run lenet-mnist --arms tiket": "Did you mean 'ticket'",
     "run lenet-mnist --arms continued": "expected one of dense, ticket, oneshot",
     "run lenet-mnist --arms dense,dense": "The arms name 'dense' twice",

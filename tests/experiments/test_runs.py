@@ -388,7 +388,7 @@ def test_mistaken_arguments(runs, monkeypatch):
     monkeypatch.setattr("lth_utils.experiments.runs.work", None)
     cases = {
         "Unknown experiment 'lenet'": lambda: lth.run("lenet"),
-        "Unknown profile of conv2": lambda: lth.run("conv2", "laptop"),
+        "Unknown profile of conv2-scaling": lambda: lth.run("conv2-scaling"),
         "Unknown arm of lenet-mnist": lambda: lth.run("lenet-mnist", arms=["x"]),
         "number of seeds is 0": lambda: lth.run("lenet-mnist", seeds=0),
         "number of seeds is 1.5": lambda: lth.run("lenet-mnist", seeds=1.5),
