@@ -68,12 +68,15 @@ def several(
     Raises:
         LotteryError: If they are a single word or number, or none.
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    try:
+        found = None if isinstance(values, str) else tuple(values)
+    except TypeError:  # one number, or NumPy's array of it
+        found = None
+    if found is None:
         raise LotteryError(
             f"{what} are {reprlib.repr(values)}: expected several in a tuple, such as"
             f" {example}."
         )
-    found = tuple(values)
     if not found and not may_be_empty:
         raise LotteryError(f"{what} are none: expected at least one, as in {example}.")
     return found

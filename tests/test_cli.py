@@ -402,7 +402,7 @@ def test_other_sizes_are_said_once_and_not_by_every_worker(pets, capfd):
 MISTAKES = {
     "run lenet-mnst": "Unknown experiment 'lenet-mnst'.*Did you mean 'lenet-mnist'",
     "run lenet-mnist --profile big": "Unknown profile of lenet-mnist 'big'",
-    "run conv2 --profile paper": "expected one of quick",
+    "run conv2-scaling --profile paper": "expected one of laptop",
     "run lenet-mnist --arms tiket": "Did you mean 'ticket'",
     "run lenet-mnist --arms continued": "expected one of dense, ticket, oneshot",
     "run lenet-mnist --arms dense,dense": "The arms name 'dense' twice",

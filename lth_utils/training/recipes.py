@@ -56,6 +56,7 @@ class Recipe:
         # Into `vars`, since a frozen value refuses to be set.
         for name in ("iterations", "batch_size", "evaluate_every"):
             vars(self)[name] = whole(f"The recipe's {name}", getattr(self, name), 1)
+        self._check_descent()
         self._check_schedule()
         vars(self)["dropout"] = check_fraction(self.dropout, "recipe's dropout")
         vars(self)["crop"] = whole("The recipe's crop", self.crop, 0)
@@ -63,6 +64,9 @@ class Recipe:
             raise LotteryError(
                 f"The recipe's flip is {self.flip!r}: expected True or False."
             )
+
+    def _check_descent(self) -> None:
+        """Refuse what an optimizer cannot do."""
         if not 0 < real(self.lr) < _HUGE:
             raise LotteryError(
                 f"The recipe's lr is {self.lr!r}: expected a learning rate above 0,"
@@ -89,7 +93,8 @@ class Recipe:
     def _check_schedule(self) -> None:
         """Refuse a learning rate that would rise or fall when all is over."""
         last = self.iterations
-        vars(self)["warmup"] = whole("The recipe's warmup", self.warmup, 0, last)
+        what = f"Of {last} iterations, the recipe's warmup"
+        vars(self)["warmup"] = whole(what, self.warmup, 0, last)
         what = "The recipe's milestones"
         found = several(what, self.milestones, "(20_000, 25_000)", may_be_empty=True)
         least, most = max(self.warmup, 1), last - 1
@@ -108,7 +113,7 @@ class Recipe:
         """Return the learning rate of a step, the first of which is 1."""
         fallen = sum(iteration > milestone for milestone in self.milestones)
         risen = min(1.0, iteration / self.warmup) if self.warmup else 1.0
-        return self.lr * risen / 10**fallen
+        return self.lr * risen * 10.0**-fallen
 
     def rates(self, taken: int, steps: int) -> Iterator[tuple[float, int]]:
         """Yield each learning rate, and of how many steps, after `taken` others."""
@@ -136,7 +141,7 @@ class Recipe:
         fallen = sum(done >= milestone for milestone in self.milestones)
         return replace(
             self,
-            lr=self.lr / 10**fallen,
+            lr=self.lr * 10.0**-fallen,
             iterations=self.iterations - done,
             warmup=0 if done else self.warmup,
             milestones=tuple(at - done for at in self.milestones[fallen:]),

@@ -85,16 +85,16 @@ def test_a_unit_is_left_out_or_made_up_for(chance):
 
 
 def test_seed_round_iteration_and_place_name_what_is_kept():
+    net = lth.Conv2(0, (4, 6), (8, 8))  # two places of one size
     found = [
-        *kept(),  # two places
-        kept(iteration=2)[0],
-        kept(key=(1, 0))[0],
-        kept(key=(0, 1))[0],
-        kept(key=(1, 0), iteration=0)[0],
+        *kept(net=net),
+        kept(2, net=net)[0],
+        kept(1, (1, 0), net=net)[0],
+        kept(1, (0, 1), net=net)[0],
+        kept(0, (1, 0), net=net)[0],
     ]
     for number, one in enumerate(found):
-        for other in found[:number]:
-            assert not torch.equal(one[:, :8], other[:, :8])
+        assert not any(torch.equal(one, other) for other in found[:number])
     for one, again in zip(kept(7, (3, 2)), kept(7, (3, 2)), strict=True):
         assert torch.equal(one, again)
 

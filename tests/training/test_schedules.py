@@ -56,6 +56,12 @@ def test_the_rate_of_each_step(recipe, expected):
     assert recipe.steady == (len(set(expected)) == 1 and not recipe.warmup)
 
 
+def test_a_rate_may_fall_to_nothing():
+    recipe = Recipe(0.8, 1000, milestones=range(1, 400))
+    assert recipe.rate(1000) == 0
+    assert recipe.rate(3) == pytest.approx(0.008, rel=1e-15)
+
+
 def test_the_papers_rates():
     resnet = Recipe(0.03, 30_000, warmup=20_000, milestones=(20_000, 25_000))
     rates = [resnet.rate(at) for at in (1, 10_000, 20_000, 20_001, 25_000, 25_001)]
@@ -212,10 +218,13 @@ def test_to_rewind_into_a_warm_up_is_refused_before_training(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        *(({"warmup": w}, "warmup is .* from 0 to 20") for w in (-1, 21, 2.0, True)),
+        *(
+            ({"warmup": w}, "Of 20 iterations, .* warmup is .* from 0 to 20")
+            for w in (-1, 21, 2.0, True)
+        ),
         *(
             ({"milestones": m}, "milestones are .* expected several in a tuple")
-            for m in (5, "12", None)
+            for m in (5, "12", None, np.int64(5), np.array(5))
         ),
         *(
             ({"milestones": (5, m)}, "One of .* milestones is .* from 1 to 19")
