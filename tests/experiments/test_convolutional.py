@@ -278,11 +278,17 @@ def test_a_runs_workers_take_schedules(tmp_path, monkeypatch):
         pruning=plan("conv2").pruning,
     )
     table = lth.run(tiny, workers=1)
-    net = lth.masked(lth.network("conv2-narrow", 0))
     data = lth.load("colour-digits")
-    point = lth.train(net, data, recipe, 0, 0, "cpu").at(4, "validation")
+
+    def loss(recipe: Recipe) -> float:
+        net = lth.masked(lth.network("conv2-narrow", 0))
+        return lth.train(net, data, recipe, 0, 0, "cpu").at(4, "validation").loss
+
     dense = table.query("arm == 'dense' and split == 'validation' and iteration == 4")
-    assert dense["loss"].item() == point.loss
+    near = pytest.approx(dense["loss"].item(), rel=1e-6)  # a worker has one thread
+    assert loss(recipe) == near
+    for other in ({"warmup": 0}, {"milestones": ()}, {"dropout": 0}, {"flip": False}):
+        assert loss(replace(recipe, **other)) != near
 
 
 # --- records ----------------------------------------------------------------------
