@@ -12,7 +12,7 @@ import torch
 from helpers import tiny_experiment
 
 import lth_utils as lth
-from lth_utils import EXPERIMENTS, LotteryError, Recipe, Study
+from lth_utils import EXPERIMENTS, Experiment, LotteryError, Recipe, Study
 from lth_utils.experiments import records
 from lth_utils.experiments.jobs import Job, jobs_of, with_ancestors
 from lth_utils.experiments.perform import perform
@@ -212,17 +212,20 @@ CHANGES = {
 }
 
 
-def conv2_job(**changes: object) -> Job:
-    sgd = replace(SHORT, optimizer="sgd")
-    tiny = tiny_experiment(
+def dense_conv2(recipe: Recipe) -> Experiment:
+    return tiny_experiment(
         network="conv2-narrow",
         data="colour-digits",
         arms=("dense",),
         control_rounds=None,
         rounds=0,
-        recipe=replace(sgd, **changes),  # type: ignore[arg-type]
+        recipe=recipe,
     )
-    return jobs_of(tiny)[0]
+
+
+def conv2_job(**changes: object) -> Job:
+    sgd = replace(SHORT, optimizer="sgd")
+    return jobs_of(dense_conv2(replace(sgd, **changes)))[0]  # type: ignore[arg-type]
 
 
 def test_every_field_of_a_recipe_is_in_the_key():
@@ -308,14 +311,7 @@ def test_a_record_says_how_the_rate_went_and_what_was_left_out(tmp_path, monkeyp
         flip=True,
         crop=2,
     )
-    tiny = tiny_experiment(
-        network="conv2-narrow",
-        data="colour-digits",
-        arms=("dense",),
-        control_rounds=None,
-        rounds=0,
-        recipe=recipe,
-    )
+    tiny = dense_conv2(recipe)
     study = Study("tiny", "quick", (tiny, replace(tiny, name="b", recipe=SHORT)))
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": study})
     folder = lth.record("tiny", "quick")
