@@ -24,11 +24,15 @@ def engine_for(
         recipe: How it is trained.
         data: On what.
         key: The training's (seed, round).
+
+    Raises:
+        LotteryError: If the network has no place for the recipe's dropout.
     """
     layers = linear_layers(net)
-    if layers is None or recipe.dropout:
+    if layers is None:
         lanes = _lanes(net, recipe, data, key)
         return lanes or Autograd(net, recipe, data, key)
+    recipe.check_places(type(net).__name__, there=False)
     if data.views > 1:  # the others list each image's pixels once
         return MLP(layers, recipe, data)
     masks = [mask_of(layer) for layer in layers]
