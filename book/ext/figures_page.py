@@ -46,16 +46,19 @@ class FigureIndex(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         folder = Path(self.env.srcdir) / "book"
         self.env.note_reread()  # there may be more records at the next build
-        rows = [page_parts.row("Figure", "What it shows", "State", "Here")]
+        rows = [page_parts.row("Figure", "State", "What it shows")]
         for each in figures(folder):
-            cells = each["number"], each["shows"], nodes.strong("", each["state"])
-            rows.append(page_parts.row(*cells, self._link(each.get("chapter"))))
-        return [page_parts.table(rows, (2, 8, 4, 2))]
+            state, shows = nodes.strong("", each["state"]), nodes.Text(each["shows"])
+            if chapter := each.get("chapter"):
+                link = self._link(chapter)
+                shows = nodes.inline(
+                    "", "", shows, nodes.Text(" ("), link, nodes.Text(")")
+                )
+            rows.append(page_parts.row(each["number"], state, shows))
+        return [page_parts.table(rows, (2, 4, 9))]
 
-    def _link(self, chapter: str | None) -> nodes.Node:
+    def _link(self, chapter: str) -> nodes.Node:
         """Return a link to a chapter, called by its number."""
-        if chapter is None:
-            return nodes.Text("")
         number = chapter.partition("-")[0].removeprefix("0")
         return pending_xref(
             "",

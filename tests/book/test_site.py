@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import figures_page
 import nbformat
 import pytest
 import yaml
@@ -284,6 +285,18 @@ def test_on_a_phone_no_picture_is_cut(reader):
             assert place["width"] > 200, name
 
 
+def test_on_a_phone_no_table_of_a_page_is_cut(reader):
+    """Of pages that do not run: what a cell shows may be scrolled in its box."""
+    reader.page.set_viewport_size(NARROW)
+    seen = 0
+    for path in sorted((ROOT / "book").glob("*.md")):
+        for table in reader.open(f"book/{path.stem}").locator("main table").all():
+            place = table.bounding_box()
+            assert place["x"] + place["width"] <= NARROW["width"], path.stem
+            seen += 1
+    assert seen > 10
+
+
 def test_on_a_desk_no_table_is_cut(reader):
     for name in (*chapters(), "book/replicated", "book/speed", "book/execution-time"):
         page = reader.open(name)
@@ -393,3 +406,19 @@ def test_the_page_of_verdicts_has_them_all(reader):
     front = " ".join(reader.open("book/intro").locator("main").inner_text().split())
     assert f"Of {len(table)} verdicts on {table['claim'].nunique()} claims, " in front
     assert f"{counts['not replicated']} not replicated, " in front
+
+
+def test_the_page_of_figures_has_them_all(reader):
+    """Each with its state, and a way to its chapter."""
+    page = reader.open("book/figures")
+    listed = figures_page.figures(ROOT / "book")
+    rows = page.locator("main tbody tr").all()
+    for row, each in zip(rows, listed, strict=True):
+        number, state, shows = row.locator("td").all_inner_texts()
+        assert (number, state) == (each["number"], each["state"])
+        assert shows.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").startswith(
+            each["shows"]
+        )
+        links = [link.get_attribute("href") for link in row.locator("a").all()]
+        there = [f"../notebooks/{name}.html" for name in [each.get("chapter")] if name]
+        assert links == there
