@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lth_utils.arguments import whole
 from lth_utils.errors import LotteryError
-from lth_utils.experiments.catalogue import experiment
+from lth_utils.experiments.catalogue import command, experiment
 from lth_utils.experiments.plans import Plan
 from lth_utils.experiments.rates import PRUNING
 from lth_utils.words import DATASETS, SPLITS, check_data, check_network
@@ -26,7 +25,12 @@ def demo(words: argparse.Namespace) -> None:
 
 
 def _chosen(words: argparse.Namespace) -> Plan:
-    return experiment(words.name, words.profile, words.seeds, _arms(words), words.data)
+    return experiment(*_asked(words))
+
+
+def _asked(words: argparse.Namespace) -> tuple[Any, ...]:
+    """Return what `experiment` is asked for."""
+    return words.name, words.profile, words.seeds, _arms(words), words.data
 
 
 def _arms(words: argparse.Namespace) -> tuple[str, ...] | None:
@@ -105,19 +109,10 @@ def show(words: argparse.Namespace) -> None:
     if table is None:
         raise LotteryError(
             f"{chosen.name} {chosen.profile} is not there whole:"
-            f" {', and '.join(lacks)}. Train the rest with: {_command(words, chosen)}"
+            f" {', and '.join(lacks)}. Train the rest with:"
+            f" {command(*_asked(words))}"
         )
     _print(chosen.name, table, words.csv)
-
-
-def _command(words: argparse.Namespace, chosen: Plan) -> str:
-    """Return the command that trains what was asked for."""
-    return (
-        f"lth run {chosen.name} --profile {chosen.profile}"
-        + (f" --seeds {words.seeds}" if words.seeds is not None else "")
-        + (f" --arms {','.join(arms)}" if (arms := _arms(words)) else "")
-        + (f" --data {shlex.quote(words.data)}" if words.data else "")
-    )
 
 
 def _print(name: str, table: pd.DataFrame, csv: bool) -> None:

@@ -9,6 +9,7 @@ gpu      the same, some of its arms, for a GPU: minutes (make gpu)
 Those of sections 3 to 5 are in `convolutional.py`.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -265,3 +266,19 @@ def experiment(
     profiles = EXPERIMENTS[choose("experiment", name, EXPERIMENTS)]
     found = profiles[choose(f"profile of {name}", profile, profiles)]
     return narrowed(found, seeds, arms, data=data)
+
+
+def command(
+    name: str,
+    profile: str,
+    seeds: int | None = None,
+    arms: Sequence[str] | None = None,
+    data: str | None = None,
+) -> str:
+    """Return what is typed to run what `experiment` returns for the same words."""
+    return (
+        f"lth run {name} --profile {profile}"
+        + (f" --seeds {seeds}" if seeds is not None else "")
+        + (f" --arms {','.join(arms)}" if arms else "")
+        + (f" --data {shlex.quote(data)}" if data else "")
+    )

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import platform
-import shlex
 import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lth_utils.errors import LotteryError
 from lth_utils.experiments import records
-from lth_utils.experiments.catalogue import experiment
+from lth_utils.experiments.catalogue import command, experiment
 from lth_utils.experiments.ledger import fingerprints, ledger
 from lth_utils.experiments.plans import Plan, Study
 from lth_utils.experiments.records import PROVENANCE, TABLE, TICKETS
@@ -65,15 +64,10 @@ def record(
     check_folder(place, _RECORD)
     _check_older(place, chosen)
     ledger()  # a damaged one is known before any training
-    command = (
-        f"lth run {name} --profile {profile}"
-        + (f" --seeds {seeds}" if seeds else "")
-        + (f" --data {shlex.quote(data)}" if data else "")
-        + " --record"
-        + (" --again" if again else "")
-    )
+    typed = command(name, profile, seeds, data=data) + " --record"
+    typed += " --again" if again else ""
     table = run(chosen, workers=workers)
-    return write_record(chosen, table, command, folder, again)
+    return write_record(chosen, table, typed, folder, again)
 
 
 def write_record(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lth_utils.arguments import whole
 from lth_utils.errors import LotteryError, choose
-from lth_utils.experiments.catalogue import EXPERIMENTS
+from lth_utils.experiments.catalogue import EXPERIMENTS, command
 from lth_utils.experiments.plans import Plan
 from lth_utils.files.atomic import holds
 
@@ -146,7 +146,7 @@ def _read(name: str, profile: str, file: str) -> tuple[dict[str, Any], bytes]:
     size = str(profile).removesuffix(AGAIN)
     choose(f"profile of {name}", size, EXPERIMENTS[name])
     folder = results_folder() / name / profile
-    remedy = f"lth run {name} --profile {size} --record"
+    remedy = f"{command(name, size)} --record"
     if size != profile:
         remedy += " --again"
     if not is_recorded(name, profile):
