@@ -84,6 +84,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         help="instead: train as much of an experiment's profile paper as there is"
         " time for, and record what is whole",
     )
+    add("--profile", choices=("laptop", "paper"), help="its profile: paper")
+    add("--tf32", action="store_true", help="let it round the factors of products")
     add("--data", metavar="NAME", help="its data set, as in lth run; or what to pack")
     add("--pack", action="store_true", help="pack MNIST or --data to bring along, end")
     add("--adopt", type=Path, metavar="OUT", help="take what came back into results/")
@@ -92,6 +94,10 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse words that do not go together, and set the time."""
+    if (options.profile or options.tf32) and not options.record:
+        raise LotteryError(
+            "--profile and --tf32 are of an experiment: expected --record."
+        )
     if options.data and not (options.record or options.pack):
         raise LotteryError(
             f"--data is {options.data}: expected it with --record or --pack; leave it"
@@ -152,6 +158,7 @@ def _prepare(options: argparse.Namespace) -> None:
     # which do for one plan and for nothing else.
     runs = Path(os.environ.get("LTH_RUNS", ROOT / "_build" / "runs"))
     os.environ["LTH_RUNS"] = str(Path(f"{runs}-gpu") / (options.record or ""))
+    torch.set_float32_matmul_precision("high" if options.tf32 else "highest")
     torch.manual_seed(0)
 
 
@@ -164,12 +171,14 @@ def _checks(options: argparse.Namespace) -> Task:
 def _experiment(options: argparse.Namespace) -> Task:
     if options.data:
         gpu_data.find(options.data)  # before it is asked for by its name
-    plan = plan_of(options.record, options.data, SCALES[options.scale])
+    scale = SCALES[options.scale]
+    plan = plan_of(options.record, options.data, scale, options.profile)
     if not options.data:
         gpu_data.find(plan.data)
     command = f"make gpu RECORD={plan.name}"
-    if options.data:
-        command += f" DATA={options.data}"
+    command += f" DATA={options.data}" if options.data else ""
+    command += f" PROFILE={options.profile}" if options.profile else ""
+    command += " TF32=1" if options.tf32 else ""
     stages = {plan.name: lambda bench: gpu_plans.train(bench, plan, command)}
     return Task("record", plan.name, plan, stages)
 

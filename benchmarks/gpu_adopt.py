@@ -20,7 +20,7 @@ from lth_utils.experiments.tables import TRAINING
 from lth_utils.experiments.ways import speeds_file
 from lth_utils.files.atomic import Kind, atomic_file, atomic_folder, check_folder
 
-PROFILES = ("gpu", "paper")  # of the records that come back
+PROFILES = ("gpu", "laptop", "paper")  # of the records that come back
 _RECORD = Kind("record", is_record)
 
 

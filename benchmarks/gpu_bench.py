@@ -1,7 +1,8 @@
 """What every stage on a GPU is given: how much to do, where, and until when."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
@@ -102,13 +103,21 @@ SCALES = {
 }
 
 
-def plan_of(name: str, data: str | None, scale: Scale) -> Plan:
+def plan_of(
+    name: str, data: str | None, scale: Scale, profile: str | None = None
+) -> Plan:
     """Return the experiment that is trained: at full scale its profile `paper`.
+
+    Args:
+        name: The experiment's.
+        data: Its data set; None for its own.
+        scale: How much.
+        profile: Another one.
 
     Raises:
         LotteryError: If there is none, or it cannot be on that data set.
     """
-    plan = lth.experiment(name, scale.profile, data=data)
+    plan = lth.experiment(name, profile or scale.profile, data=data)
     if scale is SCALES["full"]:
         return plan
     parts = tuple(map(_tried, plan.parts))
@@ -190,6 +199,17 @@ class Bench:
         turn(3)
         count = max(1, round(self.scale.turn / turn(3)))
         return median(turn(count) for _ in range(5))
+
+
+@contextmanager
+def tf32(on: bool) -> Iterator[None]:
+    """Let float32 products round their factors to 10 bits, for a while."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if on else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def batches(data: lth.Dataset, count: int, size: int) -> "cycle[torch.Tensor]":

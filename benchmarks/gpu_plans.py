@@ -24,6 +24,7 @@ from lth_utils.experiments.store import Store, runs_folder
 from lth_utils.experiments.ways import way_for
 from lth_utils.training.gpu.replicas import together
 from lth_utils.training.measuring import sample_of
+from lth_utils.training.probe import ordinary
 from lth_utils.words import SPLITS, check_network
 
 CHAIN = ("dense", *CHAINS)
@@ -187,15 +188,16 @@ def estimate(bench: Bench, batch: Sequence[Job]) -> float:
     nets = [lth.from_seed(job.network, job.seed).build().to(device) for job in batch]
     keys = [(job.seed, job.round) for job in batch]
     way = way_for(first.network, device)
-    replicas = together(nets, data, recipe, keys, way)
-    each = batches(data, count, recipe.batch_size)
-    step = bench.seconds(lambda: replicas.step(next(each)))
     splits = SPLITS if any(job.curves for job in batch) else ("validation",)
-    for _ in range(2):  # at first, all is slower
-        began = time.monotonic()
-        for split in splits:
-            replicas.measure(sample_of(data, split))
-        look = time.monotonic() - began
+    with ordinary(device):
+        replicas = together(nets, data, recipe, keys, way)
+        each = batches(data, count, recipe.batch_size)
+        step = bench.seconds(lambda: replicas.step(next(each)))
+        for _ in range(2):  # at first, all is slower
+            began = time.monotonic()
+            for split in splits:
+                replicas.measure(sample_of(data, split))
+            look = time.monotonic() - began
     return recipe.iterations * (step + look / recipe.evaluate_every)
 
 

@@ -5,8 +5,9 @@ A stage returns what it found, as JSON can hold it. Two words mean something:
 be done at the next start. Whether it is right is asked in `gpu_checks.py`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from statistics import mean, stdev
 
@@ -14,22 +15,12 @@ import torch
 
 import lth_utils as lth
 from benchmarks import gpu_plans, gpu_ways, textbook
-from benchmarks.gpu_bench import ADAM, BATCH, Bench, Found, batches
+from benchmarks.gpu_bench import ADAM, BATCH, Bench, Found, batches, tf32
 from benchmarks.gpu_checks import agreement, masks, recipes
+from lth_utils.data.loading import resident
 from lth_utils.training.gpu.stack import Stack
 
 UNITS = (784, 300, 100, 10)
-
-
-@contextmanager
-def tf32(on: bool) -> Iterator[None]:
-    """Let float32 products round their factors to 10 bits, for a while."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if on else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def ceilings(bench: Bench) -> Found:
@@ -117,16 +108,27 @@ def _least_seconds(limits: Found, on: bool) -> float:
 
 
 def tf32_accuracy(bench: Bench) -> Found:
-    """Train the same LeNets with and without TF32: test accuracies (fractions)."""
+    """Train the same networks with and without TF32: test accuracies (fractions)."""
+    conv, short = bench.scale.networks[0], bench.scale.short
+    digits = resident("colour-digits", "standardize", bench.device)
+    return {
+        "lenet": _with_and_without(bench, "lenet", bench.data(), short),
+        conv: _with_and_without(bench, conv, digits, replace(short, lr=2e-4)),
+    }
+
+
+def _with_and_without(
+    bench: Bench, word: str, data: lth.Dataset, recipe: lth.Recipe
+) -> Found:
     seeds = range(bench.scale.seeds)
     found: Found = {}
     for name, on in (("float32", False), ("tf32", True)):
-        nets = [lth.from_seed("lenet", seed).build() for seed in seeds]
+        nets = [lth.from_seed(word, seed).build() for seed in seeds]
         keys = [(seed, 0) for seed in seeds]
+        began = time.monotonic()
         with tf32(on):
-            trainings = lth.train_together(
-                nets, bench.data(), bench.scale.short, keys, bench.device
-            )
+            trainings = lth.train_together(nets, data, recipe, keys, bench.device)
+        found[f"{name}_seconds"] = time.monotonic() - began
         found[name] = [each.at(each.last).accuracy for each in trainings]
     gains = [a - b for a, b in zip(found["tf32"], found["float32"], strict=True)]
     return {

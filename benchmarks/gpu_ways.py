@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 import lth_utils as lth
-from benchmarks.gpu_bench import Found, batches
+from benchmarks.gpu_bench import Found, batches, tf32
 from lth_utils.data.loading import resident
 from lth_utils.tickets import oneshot_masks
 from lth_utils.training.engines import Autograd
 from lth_utils.training.gpu.replicas import WAYS, together
+from lth_utils.training.probe import ordinary
 
 Seconds = Callable[[Callable[[], object]], float]
 
@@ -41,7 +42,6 @@ def ways(
         the fastest way at the most replicas, of those that are right.
     """
     found: Found = {
-        "tf32": torch.backends.cudnn.allow_tf32,  # in float32 convolutions
         "wrong": [],
         "apart": {word: {} for word in words},
         "rows": [],
@@ -58,13 +58,20 @@ def ways(
                         f" most {APART:g}"
                     )
                     continue
-                for count in counts:
-                    speed = _speed(device, seconds, word, way, count)
-                    rows.append({"network": word, "way": way, **speed})
+                for on, numbers in ((False, counts), (True, [max(counts)])):
+                    for count in numbers:
+                        with tf32(on):
+                            speed = _speed(device, seconds, word, way, count)
+                        row = {"network": word, "way": way, "tf32": on, **speed}
+                        rows.append(row)
             except RuntimeError as error:  # the others may do
                 found["wrong"].append(f"{word}, {way}: {str(error).splitlines()[0]}")
         found["rows"] += rows
-        most = [r for r in rows if r["replicas"] == max(counts) and r["way"] in WAYS]
+        most = [
+            row
+            for row in rows
+            if row["way"] in WAYS and row["replicas"] == max(counts) and not row["tf32"]
+        ]
         if most:
             best = max(most, key=lambda row: row["steps"])
             found["fastest"][word] = best["way"]
@@ -119,9 +126,10 @@ def _speed(
     data = resident("colour-digits", "standardize", device)
     nets = [lth.from_seed(word, seed).build().to(device) for seed in range(count)]
     keys = [(seed, 0) for seed in range(count)]
-    replicas = together(nets, data, RECIPE, keys, way)
-    each = batches(data, count, RECIPE.batch_size)
-    time = seconds(lambda: replicas.step(next(each)))
+    with ordinary(device):
+        replicas = together(nets, data, RECIPE, keys, way)
+        each = batches(data, count, RECIPE.batch_size)
+        time = seconds(lambda: replicas.step(next(each)))
     return {"replicas": count, "steps": count / time}
 
 
@@ -130,5 +138,6 @@ def _alone(device: torch.device, seconds: Seconds, word: str) -> Found:
     data = resident("colour-digits", "standardize", device)
     engine = Autograd(lth.from_seed(word, 0).build().to(device), RECIPE, data)
     each = batches(data, 1, RECIPE.batch_size)
-    time = seconds(lambda: engine.steps(next(each)))
-    return {"way": "alone", "replicas": 1, "steps": 1 / time}
+    with ordinary(device):
+        time = seconds(lambda: engine.steps(next(each)))
+    return {"way": "alone", "replicas": 1, "tf32": False, "steps": 1 / time}

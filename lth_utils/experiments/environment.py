@@ -10,6 +10,7 @@ import torch
 from lth_utils.experiments.ways import way_for
 from lth_utils.training.gpu.replicas import WAYS
 from lth_utils.training.lenet import sparse
+from lth_utils.training.probe import rounded
 from lth_utils.words import DROPPING, check_network
 
 # The rooms and files whose code decides a result's bits: what lies below
@@ -52,11 +53,10 @@ def engine(device: torch.device, network: str) -> str:
     """The paths that a network's trainings on `device` take."""
     if device.type != "cpu":
         base, way = check_network(network).base, way_for(network, device)
-        if base.startswith("lenet"):
-            return "autograd, mlp, stack"
         # With dropout they go the default way.
         ways = (way, WAYS[0]) if base in DROPPING else (way,)
-        return ", ".join(dict.fromkeys(ways))
+        paths = ("autograd", "mlp", "stack") if base.startswith("lenet") else ways
+        return ", ".join(dict.fromkeys([*paths, *(["TF32"] if rounded() else [])]))
     version = sparse.numba_version()
     fast = f", pixels, sparse, lanes (numba {version})" if version else ""
     return "autograd, mlp" + fast

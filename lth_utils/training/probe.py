@@ -24,17 +24,30 @@ _Hooks = dict[int, Any]
 
 @contextmanager
 def ordinary(device: torch.device) -> Iterator[None]:
-    """Compute in the tensors' own types, and with gradients.
+    """Compute in the tensors' own types, with gradients, and the same bits each time.
 
     What a table says must not depend on an autocast, a no_grad or an
-    inference_mode that happens to be around.
+    inference_mode that happens to be around. Convolutions round their factors
+    (TF32) only where `torch.set_float32_matmul_precision` lets products do so.
     """
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
-    ):
-        yield
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.allow_tf32
+    cudnn.deterministic = True
+    cudnn.allow_tf32 = rounded()
+    try:
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast(device.type, enabled=False),
+        ):
+            yield
+    finally:
+        cudnn.deterministic, cudnn.allow_tf32 = before
+
+
+def rounded() -> bool:
+    """Whether a GPU may round the factors of float32 products, to 10 bits (TF32)."""
+    return torch.get_float32_matmul_precision() != "highest"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def chosen(monkeypatch):
             "_speed",
             lambda *words: {"replicas": words[-1], "steps": speed(*words[-2:])},
         )
-        alone = {"way": "alone", "replicas": 1, "steps": 99.0}
+        alone = {"way": "alone", "replicas": 1, "tf32": False, "steps": 99.0}
         monkeypatch.setattr(gpu_ways, "_alone", lambda *_: alone)
         return gpu_ways.ways(CPU, lambda _: 1.0, ("conv2",), (1, 8))
 
@@ -30,7 +30,7 @@ def chosen(monkeypatch):
 def test_the_fastest_at_the_most_replicas_is_chosen(chosen):
     found = chosen(dict.fromkeys(SPEEDS, 0.0))
     assert found["fastest"] == {"conv2": "mapped"}
-    assert len(found["rows"]) == 1 + 2 * len(SPEEDS)
+    assert len(found["rows"]) == 1 + 3 * len(SPEEDS)  # the most with TF32 too
     found = chosen(dict.fromkeys(SPEEDS, 0.0), lambda way, count: len(way) - count)
     assert found["fastest"] == {"conv2": "streams"}
     assert found["wrong"] == []
