@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -119,12 +120,17 @@ def recipes(bench: Bench) -> Found:
     """Hold what each step must learn anew against the CPU's engine.
 
     A graph that is replayed knows of the learning rate, of the units that are
-    left out and of the images' views only what lies in the tensors it reads.
+    left out and of the images' views only what lies in the tensors it reads. It
+    reads the rate as float32, which in float64 makes a difference of its own: here
+    the CPU's engine is given the same.
     """
-    found: Found = {"apart": {"lenet": _scheduled_stack(bench)}, "wrong": []}
-    for word in bench.scale.networks:
-        recipe = CONV if word.startswith("conv") else RESNET
-        found["apart"][word] = gpu_ways.apart(bench.device, word, WAYS[0], recipe)
+    found: Found = {"apart": {}, "wrong": []}
+    exact = lth.Recipe.rate
+    with patch.object(lth.Recipe, "rate", lambda *at: float(np.float32(exact(*at)))):
+        found["apart"]["lenet"] = _scheduled_stack(bench)
+        for word in bench.scale.networks:
+            recipe = CONV if word.startswith("conv") else RESNET
+            found["apart"][word] = gpu_ways.apart(bench.device, word, WAYS[0], recipe)
     for word, apart in found["apart"].items():
         if not apart <= APART:
             found["wrong"].append(

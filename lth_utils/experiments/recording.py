@@ -25,6 +25,8 @@ from lth_utils.files.atomic import Kind, atomic_folder, check_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+LARGE = 1_000_000  # weights
+
 _RECORD = Kind("record", records.is_record)
 
 
@@ -160,6 +162,8 @@ def _tickets(plan: Plan) -> dict[str, bytes]:
 
     Masks only ever shrink, so one number a weight, in how many rounds' tickets
     it is, holds the tickets of all rounds: round r's has those with r or more.
+    Of a large network only the first seed's are kept: a record travels with the
+    library.
     """
     import numpy as np
 
@@ -170,7 +174,11 @@ def _tickets(plan: Plan) -> dict[str, bytes]:
     if isinstance(plan, Study) or not jobs:
         return {}
     lives: dict[str, Any] = {}
-    for job, result in stored(jobs)[1].items():
+    results, first = stored(jobs)[1], jobs[0]
+    large = sum(mask.numel() for mask in results[first].masks.values()) > LARGE
+    for job, result in results.items():
+        if large and job.seed != first.seed:
+            continue
         for layer, mask in result.masks.items():
             key = f"{job.seed}:{layer}"
             lives[key] = lives.get(key, 0) + mask.numpy().astype(np.uint8)

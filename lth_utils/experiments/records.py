@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,8 @@ def recorded_tickets(
 ) -> list[Ticket]:
     """Return the tickets that a recorded run found, one for each of its seeds.
 
+    The record of a network of over a million weights keeps the first seed's alone.
+
     Args:
         name: An experiment's word.
         profile: The size that was recorded.
@@ -124,7 +127,7 @@ def recorded_tickets(
     made = page["experiment"]
     what = f"The round of the recorded tickets of {name} {profile}"
     round = whole(what, round, 0, made["rounds"])
-    masks: dict[int, dict[str, torch.Tensor]] = {seed: {} for seed in made["seeds"]}
+    masks: defaultdict[int, dict[str, torch.Tensor]] = defaultdict(dict)
     with np.load(io.BytesIO(content)) as lives:
         for key, rounds in lives.items():
             seed, _, layer = key.partition(":")

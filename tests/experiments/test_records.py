@@ -10,7 +10,7 @@ from helpers import tiny_experiment
 
 import lth_utils as lth
 from lth_utils import EXPERIMENTS, LotteryError
-from lth_utils.experiments import records
+from lth_utils.experiments import recording, records
 
 ARMS = ("dense", "ticket", "reinit")
 TINY = tiny_experiment(arms=ARMS, seeds=(0, 1), rounds=2, control_rounds=(2,))
@@ -82,6 +82,19 @@ def test_recorded_tickets_are_the_runs_own(folder):
             for name, mask in own.masks.items():
                 assert torch.equal(mine.masks[name], mask)
                 assert torch.equal(mine.init[name], own.init[name])
+
+
+def test_of_a_large_network_the_first_seeds_tickets_are_kept(
+    folder, tmp_path, monkeypatch
+):
+    whole = lth.recorded_tickets(*WORDS, round=1)
+    monkeypatch.setattr(recording, "LARGE", whole[0].masks.total - 1)
+    lth.record(*WORDS, folder=tmp_path / "large")
+    monkeypatch.setattr(records, "results_folder", lambda: tmp_path / "large")
+    (found,) = lth.recorded_tickets(*WORDS, round=1)
+    assert found.seed == whole[0].seed
+    assert found.masks == whole[0].masks
+    assert sorted(lth.recorded(*WORDS)["seed"].unique()) == list(TINY.seeds)
 
 
 def test_round_0_is_the_dense_network(folder):
