@@ -166,7 +166,7 @@ def test_places_are_those_of_the_networks(chapter, word):
     assert row["weights"] == f"{sum(weights.values()):,}"
     for count, column in {
         "weights": "in convolutions",
-        "work": "of these in convolutions",
+        "work": "of which in them",
     }.items():
         each = {"weights": weights, "work": work}[count]
         share = 100 * sum(each[name] for name in convs) / sum(each.values())
