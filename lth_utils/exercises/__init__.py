@@ -1,7 +1,7 @@
 """What a reader answers: each exercise says what is right, or hints.
 
-`checks.py` is how answers are checked; then a file a chapter (`toys.py` has
-chapter 3's small networks). `check` is offered from here, so that whoever has
+`checks.py` is how answers are checked; then a file a chapter (`toys.py` has the
+small networks of chapters 3 and 5). `check` is offered from here, so that whoever has
 it has all exercises.
 """
 
@@ -10,6 +10,7 @@ from lth_utils.exercises import (  # noqa: F401  # each registers its exercises
     chapter_2,
     chapter_3,
     chapter_4,
+    chapter_5,
     chapter_8,
     chapter_9,
     chapter_9b,

@@ -1,4 +1,4 @@
-"""Small networks on which chapter 3's answers are tried."""
+"""Small networks and masks on which answers of chapters 3 and 5 are tried."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from lth_utils.masking import masked
 from lth_utils.masks import State
 
 
@@ -68,3 +69,39 @@ def copies(net: nn.Module) -> State:
 def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     """Whether two states are the same to the bit."""
     return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def conv_masks() -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Return masks of a small network, and at how many places each is used."""
+    draw = torch.Generator().manual_seed(1)
+    shapes = {
+        "conv1.weight": (4, 3, 3, 3),
+        "conv2.weight": (6, 4, 3, 3),
+        "fc1.weight": (10, 24),
+    }
+    masks = {
+        name: torch.rand(shape, generator=draw) < 0.6 for name, shape in shapes.items()
+    }
+    return masks, {"conv1.weight": 64, "conv2.weight": 16, "fc1.weight": 1}
+
+
+def lost_filters() -> tuple[Tensor, Tensor]:
+    """Return masks of two convolutions: 25 filters, read by 12."""
+    draw = torch.Generator().manual_seed(2)
+    mask = torch.rand(25, 8, 3, 3, generator=draw) < 0.5
+    readers = torch.rand(12, 25, 3, 3, generator=draw) < 0.5
+    mask[[0, 3, 4, 9, 15]] = False
+    mask[:, [2, 5, 6]] = False  # as many as no other count
+    readers[:, [3, 4, 11, 12, 13, 14, 16]] = False
+    return mask, readers
+
+
+def mixed_net() -> nn.Module:
+    """Return a masked network with a kind of layer each, as if trained."""
+    layers = OrderedDict(conv1=nn.Conv2d(3, 8, 3), relu=nn.ReLU(), flat=nn.Flatten())
+    layers |= OrderedDict(fc1=nn.Linear(32, 20), output=nn.Linear(20, 10))
+    net, draw = nn.Sequential(layers), torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=draw))
+    return masked(net)
