@@ -74,7 +74,7 @@ bench: $(READY) ## measure speed; RECORD=1 writes results/bench (40 minutes)
 	@$(PY) -m benchmarks.bench $(if $(RECORD),--record)
 
 gpu: ## check and measure on a GPU, 9 minutes; or train RECORD=conv2 DATA=...
-	@$(PYTHON) benchmarks/gpu.py$(if $(RECORD), --record "$(RECORD)")$(if $(DATA), --data "$(DATA)")$(if $(OUT), --out "$(OUT)")
+	@$(PYTHON) benchmarks/gpu.py$(if $(RECORD), --record "$(RECORD)")$(if $(DATA), --data "$(DATA)")$(if $(PROFILE), --profile "$(PROFILE)")$(if $(TF32), --tf32)$(if $(OUT), --out "$(OUT)")
 
 pack: $(READY) ## pack MNIST, or pictures DATA=..., for a GPU machine
 	@$(PY) benchmarks/gpu.py --pack$(if $(DATA), --data "$(DATA)")

@@ -2,18 +2,13 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from benchmarks.gpu_files import HOME, PAGES, drop, files_of, go_on, names
 from lth_utils.errors import LotteryError
-from lth_utils.evidence import verdicts
-from lth_utils.experiments import records
 from lth_utils.experiments.environment import source_hash
-from lth_utils.experiments.ledger import ledger
 from lth_utils.experiments.recording import commit
 from lth_utils.experiments.records import PROVENANCE, TABLE, is_record
 from lth_utils.experiments.tables import TRAINING
@@ -26,9 +21,6 @@ _RECORD = Kind("record", is_record)
 
 def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
     """Take in what a run of full scale wrote.
-
-    A record on which a registered claim cannot be judged yet stays in `home`, and a
-    sentence on the standard error says so.
 
     Args:
         folder: What it wrote.
@@ -50,20 +42,16 @@ def adopt(folder: Path, results: Path, home: Path = HOME) -> list[Path]:
     }
     for label in pages:
         _check_further(folder, home, label)
-    early = {record: why for record in made if (why := _too_early(record, folder))}
     written = _measured(folder, pages, results)
     if folder.resolve() != home.resolve():
         for label in pages:
             drop(home, label)
             go_on(folder, home, label)
     for record, page in made.items():
-        place = _place(record, home if record in early else results)
+        place = _place(record, results)
         if place.resolve() != record.resolve():
             _copy(record, page, place)
-        if record in early:
-            print(f"{record} stays in {home}: {early[record]}", file=sys.stderr)
-        else:
-            written.append(place)
+        written.append(place)
     return written
 
 
@@ -160,26 +148,6 @@ def _check_further(folder: Path, home: Path, label: str) -> None:
             f"{home} holds {len(kept)} trainings of {label}, of which {folder} lacks"
             f" {len(kept - came)}: expected all of them. Adopt what came back last."
         )
-
-
-def _too_early(record: Path, folder: Path) -> str:
-    """Say which registered claim cannot be judged on a record; "" if all can.
-
-    A part of a plan may lack a claim's arms, or all of its rounds, and whoever asks
-    for verdicts would get an error.
-    """
-    name = f"{record.parent.name}/{record.name}"
-    asked = [claim for claim in ledger().values() if name in claim.records]
-    verdicts._stops.cache_clear()
-    try:
-        with patch.object(records, "results_folder", lambda: folder):
-            for claim in asked:
-                verdicts.judge(claim, name)
-    except Exception as error:
-        return str(error)
-    finally:
-        verdicts._stops.cache_clear()
-    return ""
 
 
 def read_page(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from lth_utils.errors import LotteryError, choose
 from lth_utils.evidence.measures import MEASURES
 from lth_utils.evidence.pairs import interval
 from lth_utils.evidence.sides import Measured, trained
-from lth_utils.experiments.catalogue import EXPERIMENTS
+from lth_utils.experiments.catalogue import EXPERIMENTS, experiment
 from lth_utils.experiments.ledger import SEEDS, UNITS, Claim, ledger
 from lth_utils.experiments.records import AGAIN, is_recorded, recorded
 from lth_utils.experiments.tables import early_stop
@@ -35,7 +35,8 @@ class Verdict(NamedTuple):
 
     Attributes:
         claim: Its name.
-        record: Such as "lenet-mnist/paper"; "" if none is there yet.
+        record: Such as "lenet-mnist/paper"; "" if none is there yet. One that is a
+            part of its plan may wait for the claim's trainings.
         word: One of `WORDS`.
         unit: A value of `UNITS`, such as "points", of all numbers below.
         paper: The paper's number; NaN if it gives none.
@@ -111,8 +112,7 @@ def measured(claim: Claim, record: str) -> Measured:
     """
     stops, take = _stops(record), MEASURES[claim.measure]
     each = []
-    for part in claim.parts or ("",):
-        mine = replace(claim, one=_of(part, claim.one), other=_of(part, claim.other))
+    for mine in _by_part(claim):
         if not trained(stops, mine):
             raise LotteryError(
                 f"The record {record} has no pair of {claim.one} and {claim.other}"
@@ -124,6 +124,14 @@ def measured(claim: Claim, record: str) -> Measured:
 
     least = pd.concat([found.values for found in each], axis=1).min(axis=1)
     return Measured(least, any(found.short for found in each))
+
+
+def _by_part(claim: Claim) -> list[Claim]:
+    """Return a claim about several parts as one about each."""
+    return [
+        replace(claim, one=_of(part, claim.one), other=_of(part, claim.other))
+        for part in claim.parts or ("",)
+    ]
 
 
 def _of(part: str, arm: str) -> str:
@@ -147,7 +155,7 @@ def judge(claim: Claim, record: str) -> Verdict:
         LotteryError: If the record is there and damaged, or lacks what is asked.
     """
     unit, paper = UNITS[claim.measure], claim.paper or nan
-    if not record or not _there(record):
+    if not record or not _there(record) or _awaits(record, claim):
         return Verdict(claim.id, record, "not run yet", unit, paper)
     found = measured(claim, record)
     values, n = found.values, len(found.values)
@@ -170,6 +178,20 @@ def _there(record: str) -> bool:
     choose("experiment", name, EXPERIMENTS)
     choose(f"profile of {name}", profile.removesuffix(AGAIN), EXPERIMENTS[name])
     return is_recorded(name, profile)
+
+
+def _awaits(record: str, claim: Claim) -> bool:
+    """Whether a record lacks a claim's trainings that its plan has."""
+    import pandas as pd
+
+    name, _, profile = record.partition("/")
+    plan = experiment(name, profile.removesuffix(AGAIN))
+    columns = ["experiment", "arm", "seed", "control", "round"]
+    rows = [(part.name, *each) for part in plan.parts for each in part.trainings()]
+    planned, stops = pd.DataFrame(rows, columns=columns), _stops(record)
+    return any(
+        not trained(stops, mine) and trained(planned, mine) for mine in _by_part(claim)
+    )
 
 
 def claims(chapter: int | str | None = None) -> pd.DataFrame:

@@ -174,14 +174,13 @@ def _tickets(plan: Plan) -> dict[str, bytes]:
     if isinstance(plan, Study) or not jobs:
         return {}
     lives: dict[str, Any] = {}
-    results, first = stored(jobs)[1], jobs[0]
-    large = sum(mask.numel() for mask in results[first].masks.values()) > LARGE
-    for job, result in results.items():
-        if large and job.seed != first.seed:
-            continue
+    for job, result in stored(jobs)[1].items():
         for layer, mask in result.masks.items():
             key = f"{job.seed}:{layer}"
             lives[key] = lives.get(key, 0) + mask.numpy().astype(np.uint8)
+    firsts = {k: v for k, v in lives.items() if k.startswith(f"{jobs[0].seed}:")}
+    if sum(each.size for each in firsts.values()) > LARGE:
+        lives = firsts
     file = io.BytesIO()
     np.savez_compressed(file, **lives)
     return {TICKETS: file.getvalue()}

@@ -236,19 +236,19 @@ def test_a_record_is_judged_where_it_has_the_arms_and_rounds(
     assert lth.claims()["verdict"].tolist() == ["too few seeds"]
 
 
-@pytest.mark.parametrize(("other", "round"), [("reinit", 2), ("dense", 9)])
-def test_what_a_claim_cannot_be_judged_on_stays_out_and_is_not_lost(
-    other, round, back, tmp_path, monkeypatch, capsys
+@pytest.mark.parametrize(("other", "round"), [("reinit", 3), ("dense", 9)])
+def test_a_claim_about_what_a_part_lacks_is_not_run_yet(
+    other, round, back, tmp_path, monkeypatch
 ):
-    results, home = tmp_path / "results", tmp_path / "home"
+    results = tmp_path / "results"
     register(results, monkeypatch, other, round)
-    written = adopt(back, results, home)
-    assert results / "conv2" / "paper" not in written
-    assert results / "lenet-mnist" / "gpu" in written
-    assert f"no pair of ticket and {other}" in capsys.readouterr().err
+    assert results / "conv2" / "paper" in adopt(back, results, tmp_path / "home")
+    assert lth.claims()["record"].tolist() == ["conv2/paper"]
     assert lth.claims()["verdict"].tolist() == ["not run yet"]
-    assert records.is_record(home / "conv2" / "paper")
-    if other == "reinit":  # the next piece has it
-        write(back, CONV2)
-        assert results / "conv2" / "paper" in adopt(back, results, home)
-        assert lth.claims()["verdict"].tolist() == ["too few seeds"]
+
+
+def test_a_claim_that_no_plan_trains_is_wrong(back, tmp_path, monkeypatch):
+    register(tmp_path / "results", monkeypatch, "oneshot", 3)
+    adopt(back, tmp_path / "results", tmp_path / "home")
+    with pytest.raises(lth.LotteryError, match="has no pair of ticket and oneshot"):
+        lth.claims()
