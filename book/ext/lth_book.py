@@ -3,9 +3,9 @@
 - A notebook's page is made from its executed copy; a missing or stale copy
   stops the build with one sentence.
 - MathJax comes from a Python package, so a page needs no network.
-- `{execution-times}` is a table of how long each chapter took; the page on
-  speed has directives of its own, in `speed_page.py`, and so has the page on
-  what replicated, in `claims_page.py`; the paper's figures, in `figures_page.py`.
+- `{execution-times}` is a table of how long each chapter took. Pages made from the
+  records have directives of their own: speed (`speed_page.py`, `gpu_page.py`), what
+  replicated (`claims_page.py`), the paper's figures (`figures_page.py`).
 - `chapter_pages.py` folds solutions and says how long a chapter is;
   `front_page.py` draws the first page's ticket.
 """
@@ -20,6 +20,7 @@ import claims_page
 import executed
 import figures_page
 import front_page
+import gpu_page
 import speed_page
 from docutils import nodes
 from page_parts import row, stop, table
@@ -138,6 +139,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     speed_page.setup(app)
     claims_page.setup(app)
     figures_page.setup(app)
+    gpu_page.setup(app)
     app.connect("env-get-outdated", check_copies)
     app.connect("source-read", read_copy)
     app.connect("html-page-context", drop_thebe, priority=999)

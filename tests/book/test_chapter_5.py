@@ -259,6 +259,82 @@ def test_the_slider_goes_through_the_rounds_in_words(chapter):
     assert all("0 of 16 filters" in text for text in captions(slider))
 
 
+# What the text says of the recorded run
+
+
+@pytest.fixture(scope="module")
+def ends() -> pd.DataFrame:
+    return lth.early_stop(lth.recorded("conv2", "laptop"))
+
+
+def test_the_recorded_dense_network_is_as_good_as_the_papers(chapter, ends):
+    found = 100 * lth.by_seed(ends, "dense", 0, "validation")
+    assert len(found) == 5
+    assert glued(chapter)["recorded_dense_validation"] == pytest.approx(found.mean())
+    assert lth.interval(found)[1] > 67.6
+
+
+def test_recorded_tickets_are_level_with_the_dense_network_and_then_fall(ends):
+    leads = [lth.points(ends, "ticket", "dense", r).mean() for r in range(1, 18)]
+    assert all(abs(lead) < 0.5 for lead in leads[:11])
+    assert leads[-1] < -1
+    assert max(leads) < 0.5 * 3.4  # the paper's
+
+
+def test_recorded_reinits_fall_with_every_cut(chapter, ends):
+    rounds = sorted(set(ends.loc[ends["arm"] == "reinit", "round"]))
+    gaps = [lth.points(ends, "ticket", "reinit", r).mean() for r in rounds]
+    assert gaps == sorted(gaps)
+    assert glued(chapter)["recorded_ticket_minus_reinit_8_8"] == pytest.approx(gaps[3])
+    assert gaps[3] > 10
+    assert [row[0] for row in rows(chapter, "rec-gaps")[2:]][3] == "8.81 %"
+
+
+def test_recorded_tickets_need_less_than_half_of_the_iterations(ends):
+    dense = lth.by_seed(ends, "dense", 0, "iteration").mean()
+    for round in range(5, 11):
+        assert lth.by_seed(ends, "ticket", round, "iteration").mean() < dense / 2
+
+
+def test_slower_arms_are_cut_off(ends):
+    late = ends["iteration"] == 3000
+    assert 0 < late[ends["arm"] == "dense"].mean() < 1
+    assert late[ends["arm"] == "reinit"].mean() > 0.8
+    mid = ends["arm"].eq("ticket") & ends["round"].between(1, 14)
+    assert late[mid].mean() < 0.1
+
+
+def test_at_the_end_tickets_know_their_images_better_and_no_more(ends):
+    known = [
+        lth.by_seed(ends, arm, 11, "final_train").mean() for arm in ("dense", "ticket")
+    ]
+    assert known[0] < known[1] < 0.999
+    assert abs(lth.points(ends, "ticket", "dense", 11, "final_test").mean()) < 0.5
+
+
+def test_a_few_recorded_filters_go_at_the_very_end(chapter):
+    table = rows(chapter, "rec-left")[2:]
+    assert [row[3] for row in table[:4]] == ["100 %"] * 4
+    assert table[4][1] == "first"
+    assert 80 < float(table[4][3].split()[0]) < 100
+
+
+def test_rounding_makes_no_difference_that_five_seeds_tell(chapter):
+    exact, rounded = (
+        lth.early_stop(lth.recorded("conv2", f"laptop{again}"))
+        for again in ("-again", "")
+    )
+    pairs = [("dense", 0), *(("ticket", r) for r in range(1, 9))]
+    each = [
+        100 * (lth.by_seed(rounded, arm, r) - lth.by_seed(exact, arm, r))
+        for arm, r in pairs
+    ]
+    gained = pd.DataFrame(each).mean()
+    low, high = lth.interval(gained)
+    assert low < 0 < high
+    assert glued(chapter)["rounded_minus_exact"] == pytest.approx(gained.mean())
+
+
 # Ledger and key
 
 
