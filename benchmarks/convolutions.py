@@ -9,8 +9,10 @@ SHAPES = {64: 32, 128: 16, 256: 8, 512: 4}
 PERCENT = (30, 40, 50, 60, 70, 85)  # where the crossover is looked for
 NETWORKS = {
     "conv2_r11": "conv2-11",
+    "conv4_r12": "conv4-12",
     "conv6_r14": "conv6-14",
     "resnet20_12": "resnet20-12",
+    "vgg19_7": "vgg19-7",
 }
 
 

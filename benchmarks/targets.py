@@ -77,8 +77,10 @@ TARGETS = (
         "conv_over_sparseprop_10", "SparseProp's convolution / ours at 10 %", 1.7, 2.5
     ),
     Target("conv2_r11", "earlier step / ours, Conv-2 after 11 rounds", 1.7, 2.1),
+    Target("conv4_r12", "earlier step / ours, Conv-4 after 12 rounds", 2, 3),
     Target("conv6_r14", "earlier step / ours, Conv-6 after 14 rounds", 3, 4),
     Target("resnet20_12", "earlier step / ours, ResNet-20 at 12 %", 1.8, 2.5),
+    Target("vgg19_7", "earlier step / ours, VGG-19 at 7 %", 2, 3),
     Target(
         "memory_mb", "a run's largest process over import torch, MB", 250, 170, True
     ),

@@ -1,9 +1,9 @@
 """The tickets whose masks are timed, kept in `_build/bench`.
 
 lenet-0 … lenet-20     a real ladder, from 100 iterations a round
-conv2-11, conv6-14     as many weights a layer as those rounds leave, the
-                       largest of theta_0: nothing is trained for them
-resnet20-12            the same 12 % of all convolutions' weights
+conv2-11, conv4-12,    as many weights a layer as those rounds leave, the
+conv6-14               largest of theta_0: nothing is trained for them
+resnet20-12, vgg19-7   the same so many percent of all convolutions' weights
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ from lth_utils.files.atomic import Kind, atomic_folder
 from lth_utils.tickets import oneshot_masks
 
 LADDER = 20  # rounds of LeNet's, down to 1.2 % of the weights
-DEEP = ("conv2-11", "conv6-14", "resnet20-12")
+DEEP = ("conv2-11", "conv4-12", "conv6-14", "resnet20-12", "vgg19-7")
 NAMES = {*DEEP, *(f"lenet-{number}" for number in range(LADDER + 1))}
 
 
@@ -49,10 +49,10 @@ def _ladder() -> dict[str, lth.Ticket]:
 def _deep(name: str) -> lth.Ticket:
     word, number = name.split("-")
     net = lth.masked(lth.network(word, 0))
-    if word == "resnet20":
+    rates = lth.PRUNING[word]
+    if rates.scope == "global":
         gone = {"conv": 1 - int(number) / 100}
         masks = lth.prune(net, gone, scope="global")
     else:
-        rates = lth.PRUNING[word]
         masks = oneshot_masks(net, rates.rates, rates.scope, int(number))
     return lth.from_seed(word, 0, masks)

@@ -21,7 +21,7 @@ HELD_AGAINST = {
     "today": {"sweep_over_today", "quick_book", "dense_over_today"}
     | {f"sparse_over_today_{percent}" for percent in ("21", "8.7", "3.6", "1.2")}
     | {f"evaluate_{percent}" for percent in ("dense", "21", "3.6")}
-    | {"conv2_r11", "conv6_r14", "resnet20_12"},
+    | {"conv2_r11", "conv4_r12", "conv6_r14", "resnet20_12", "vgg19_7"},
     "peer": {"over_sparseprop_21", "over_sparseprop_3.6", "conv_over_sparseprop_10"},
 }
 
@@ -244,9 +244,13 @@ def test_deep_tickets_keep_what_their_rounds_leave():
     net = lth.masked(lth.network("conv2", 0))
     ladder = lth.densities(net, lth.PRUNING["conv2"].rates, "layer-wise", 11)
     assert found.density == pytest.approx(ladder[11])
-    masks = tickets._deep("resnet20-12").masks
+
+
+@pytest.mark.parametrize("name", ["resnet20-12", "vgg19-7"])
+def test_global_ones_keep_so_many_percent_of_all_convolutions(name):
+    masks = tickets._deep(name).masks
     whole = {name for name, mask in masks.items() if mask.all()}
     assert whole == {"output.weight"} | {n for n in masks if "shortcut" in n}
     pruned = [mask for name, mask in masks.items() if name not in whole]
     kept = sum(int(mask.sum()) for mask in pruned) / sum(m.numel() for m in pruned)
-    assert kept == pytest.approx(0.12, abs=1e-4)
+    assert kept == pytest.approx(int(name.split("-")[1]) / 100, abs=1e-4)
