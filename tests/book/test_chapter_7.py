@@ -64,9 +64,9 @@ def test_with_warm_up_the_ticket_is_ahead(stops, other):
     assert (lead > 0).all()
 
 
-def test_at_the_high_rate_the_ticket_gets_away_first(stops):
-    # Seen: -0.4 to 16.4 points, mean 9.0, over the reinit.
-    assert gaps(part_of(stops, "0.1"), "ticket", "reinit", 1).mean() > 4
+def test_at_the_high_rate_the_ticket_is_ahead_of_the_dense_network(stops):
+    # Seen: 10.5 to 18.6 points, mean 15.2.
+    assert gaps(part_of(stops, "0.1"), "ticket", "dense", 1).mean() > 7
 
 
 # What the text says of it
@@ -82,16 +82,15 @@ def test_the_gaps_are_paired_and_at_early_stop(chapter, stops):
             assert value == pytest.approx(lead.mean())
 
 
-def test_between_reinit_and_dense_network_the_seeds_disagree(stops):
-    for name in PARTS:
-        between = gaps(part_of(stops, name), "reinit", "dense", 1)
-        assert between.min() < 0 < between.max()
+def test_with_warm_up_reinit_and_dense_network_are_about_equal(stops):
+    # Seen: -5.9 to 7.5 points, mean -1.0.
+    assert abs(gaps(part_of(stops, "warmup"), "reinit", "dense", 1).mean()) < 6
 
 
-def test_at_the_high_rate_one_reinit_is_as_good_as_its_ticket(stops):
-    steady = part_of(stops, "0.1")
-    assert (gaps(steady, "ticket", "reinit", 1) < 1).sum() == 1
-    assert (gaps(steady, "ticket", "dense", 1) > 0).all()
+def test_at_the_high_rate_the_lead_over_the_reinit_differs_by_seed(stops):
+    # Seen: -0.4 to 16.4 points.
+    lead = gaps(part_of(stops, "0.1"), "ticket", "reinit", 1)
+    assert lead.max() - lead.min() > 8
 
 
 def test_nearly_all_are_best_at_their_end(chapter, stops):
@@ -120,7 +119,7 @@ def at(table: pd.DataFrame, name: str, arm: str) -> pd.Series:
 
 def test_the_way_there_is_as_the_text_says():
     table = lth.run("resnet20")
-    assert at(table, "0.1", "dense").max() < 15  # "near guessing all the time"
+    assert at(table, "0.1", "dense").max() < 20  # "near guessing all the time"
     ticket = at(table, "warmup", "ticket")
     for other in ("dense", "reinit"):
         assert (ticket > at(table, "warmup", other)).all()
@@ -209,10 +208,12 @@ def test_the_slider_of_rates_says_where_each_ends(chapter):
     (slider,) = shown(chapter, "text/html", "rates-slider-show")
     ends = [float(re.search(r": ([\d.]+) %", text)[1]) for text in captions(slider)]
     assert len(ends) == 3
-    assert ends[2] < min(ends[:2])  # "Higher is not better here."
+    low, high, warm = ends
+    assert high < low < warm
     dense = lth.run("resnet20")
     dense = dense[(dense["seed"] == 0) & (dense["split"] == "validation")]
-    assert ends[2] == pytest.approx(at(dense, "0.1", "dense").iloc[-1], abs=0.05)
+    assert high == pytest.approx(at(dense, "0.1", "dense").iloc[-1], abs=0.06)
+    assert warm == pytest.approx(at(dense, "warmup", "dense").iloc[-1], abs=0.06)
 
 
 def test_the_slider_of_warm_ups_has_the_recipes_rates(chapter):
