@@ -11,6 +11,7 @@ from lth_utils.exercises import (  # noqa: F401  # each registers its exercises
     chapter_3,
     chapter_4,
     chapter_5,
+    chapter_7,
     chapter_8,
     chapter_9,
     chapter_9b,

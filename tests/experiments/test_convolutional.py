@@ -149,7 +149,11 @@ def test_controls_are_at_the_papers_densities(name, profile):
 # --- three profiles ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*CONVS, *STUDIES])
+# What the book trains live of the residual network is a study of its own.
+LIKE_THE_PAPERS = [each for each in (*CONVS, *STUDIES) if each != "resnet20"]
+
+
+@pytest.mark.parametrize("name", LIKE_THE_PAPERS)
 def test_three_profiles_have_the_same_parts(name):
     assert tuple(EXPERIMENTS[name]) == PROFILES
     plans = [plan(name, profile) for profile in PROFILES]
@@ -160,8 +164,7 @@ def test_three_profiles_have_the_same_parts(name):
         assert len({part.arms for part in parts}) == 1
         pruned = parts if "dropout" not in name else parts[1:]  # see below
         assert len({part.pruning for part in pruned}) == 1
-        narrow = parts[1].network.replace("20", "8")  # ResNet-8 in minutes
-        assert parts[0].network == f"{narrow}-narrow"
+        assert parts[0].network == f"{parts[1].network}-narrow"
         assert [part.data for part in parts] == ["colour-digits", "cifar10", "cifar10"]
         same = ("optimizer", "momentum", "weight_decay", "dropout")
         for word in same:
@@ -177,8 +180,42 @@ def test_the_quick_dropout_prunes_four_rounds_at_once(name):
     assert short.rounds == 3
 
 
-@pytest.mark.parametrize("name", DEEP)
-@pytest.mark.parametrize("profile", ["quick", "laptop"])
+def test_the_laptops_resnet_has_the_papers_parts():
+    for laptop, paper in zip(
+        plan("resnet20", "laptop").parts, plan("resnet20").parts, strict=True
+    ):
+        assert (laptop.name, laptop.network) == (paper.name, "resnet20")
+        assert (laptop.arms, laptop.pruning) == (paper.arms, paper.pruning)
+        assert (laptop.data, laptop.rounds) == ("cifar10", paper.rounds)
+        assert laptop.recipe.iterations == 1000
+        assert laptop.recipe.lr == paper.recipe.lr
+
+
+def test_the_live_resnet_prunes_six_rounds_at_once_and_only_warm_up_differs():
+    steady, warm = plan("resnet20", "quick").parts
+    assert (steady.name, warm.name) == ("0.1", "warmup")
+    assert replace(warm.recipe, warmup=0) == steady.recipe
+    paper = plan("resnet20").parts[0]
+    share = steady.recipe.iterations / paper.recipe.iterations
+    assert warm.recipe.warmup == round(20_000 * share)
+    assert steady.recipe.milestones == tuple(
+        round(share * at) for at in paper.recipe.milestones
+    )
+    for word in ("lr", "optimizer", "momentum", "weight_decay"):
+        assert getattr(steady.recipe, word) == getattr(paper.recipe, word)
+    for part in (steady, warm):
+        assert (part.network, part.data) == ("resnet8-narrow", "colour-digits")
+        assert part.arms == paper.arms
+        assert part.pruning.scope == "global"
+        assert 1 - part.pruning.conv == pytest.approx(0.8**6)
+        assert (part.rounds, part.control_rounds) == (1, (1,))
+        assert part.seeds == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("resnet20", "laptop"), ("vgg19", "quick"), ("vgg19", "laptop")],
+)
 def test_a_shorter_schedule_is_the_papers_in_the_same_proportions(name, profile):
     for short, paper in zip(plan(name, profile).parts, plan(name).parts, strict=True):
         mine, its = short.recipe, paper.recipe
