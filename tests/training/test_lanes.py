@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import threading
 from itertools import islice
 
 import numpy as np
@@ -389,3 +390,26 @@ def test_images_of_another_size_are_a_sentence(size):
     strange = Split(torch.zeros(8, 3, size, size, dtype=torch.uint8), data.test.labels)
     with pytest.raises(lth.LotteryError, match=rf"images are \(3, {size}, {size}\)"):
         engine.measure(strange)
+
+
+def test_a_networks_layers_are_found_while_other_threads_use_theirs():
+    mine, other = (lth.masked(lth.network("resnet8-narrow", s)) for s in (0, 1))
+    images, done = torch.zeros(2, 3, 32, 32), threading.Event()
+    expected = other(images)
+    wrong: list[object] = []
+
+    def use():
+        while not done.is_set():
+            try:
+                assert torch.equal(other(images), expected)
+            except BaseException as error:  # else nobody would hear of it
+                wrong.append(error)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    for _ in range(20):
+        Graph(mine, (3, 32, 32), 4)
+    done.set()
+    thread.join()
+    assert not wrong
+    assert not any("forward" in vars(part) for part in mine.modules())

@@ -1,10 +1,12 @@
 """From one of the library's convolutional networks to its layers side by side.
 
-The network's own forward pass is traced once, by `torch.fx`, so that no second
-description of it is kept here.
+The network's own forward pass is run once on stand-ins, those of `torch.fx`, so that
+no second description of it is kept here.
 """
 
 import operator
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from torch import fx, nn
@@ -21,11 +23,26 @@ class Unknown(Exception):
     """A network that does something that no layer here does."""
 
 
-class _Tracer(fx.Tracer):
-    """Looks into everything but the layers."""
+def _nodes(net: nn.Module) -> list[fx.Node]:
+    """Return what a network's forward pass calls, one after the other.
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (*LAYERS, Dropout))
+    The layers of a copy write down that they were called. (`fx.Tracer` would change
+    `nn.Module` itself for as long as it runs, also for other threads' networks.)
+    """
+    graph = fx.Graph()
+    tracer = fx.proxy.GraphAppendingTracer(graph)
+
+    def called(name: str, signal: fx.Proxy) -> fx.Proxy:
+        return fx.Proxy(graph.call_module(name, (signal.node,)), tracer)
+
+    tensors = [*net.parameters(), *net.buffers()]
+    copy = deepcopy(net, {id(tensor): tensor for tensor in tensors})  # but for these
+    for name, part in copy.named_modules():
+        if isinstance(part, (*LAYERS, Dropout)):
+            part.__dict__["forward"] = partial(called, name)
+    images = fx.Proxy(graph.placeholder("images"), tracer)
+    graph.output(copy(images).node)
+    return list(graph.nodes)
 
 
 class Graph:
@@ -52,7 +69,7 @@ class Graph:
         self.layers: list[Layer] = []
         self.signals: dict[fx.Node, Planes] = {}
         self.quarters: dict[int, Planes] = {}
-        nodes = list(_Tracer().trace(net).nodes)
+        nodes = _nodes(net)
         self.signals[nodes[0]] = self.images
         self.scores = self._signal(nodes[-1].args[0])
         modules = [layer.module for layer in self.layers if hasattr(layer, "module")]
