@@ -14,7 +14,6 @@
 #   meanwhile: NameError: module is not installed as a submodule
 #   after: tensor([0., 1.])
 set -euo pipefail
-
 tmp="$(mktemp -d)"
 trap 'rm -rf "$tmp"' EXIT
 python3 -m venv "$tmp/venv"

@@ -336,18 +336,6 @@ def test_the_front_page_shows_the_recorded_tickets(reader):
     assert "points on average" in folded.text_content()
 
 
-def test_what_is_to_come_stands_grey_between_the_chapters(reader):
-    page = reader.open("book/intro")
-    links = page.locator(".bd-sidebar-primary a.reference").all()
-    names = [link.get_attribute("href").rpartition("/")[2] for link in links]
-    at = names.index("to-come.html")
-    assert names[at - 1].startswith("05-")
-    assert names[at + 1].startswith("08-")
-    colour = "link => getComputedStyle(link).fontStyle"
-    assert links[at].evaluate(colour) == "italic"
-    assert links[at + 1].evaluate(colour) == "normal"
-
-
 # Buttons and search
 
 
