@@ -92,9 +92,15 @@ def test_training_with_dropout_spares_random_halves(chapter):
 
 def test_the_dense_networks_disagree_and_the_tickets_agree(stops):
     dense = gap(stops, ("dropout", 0), ("plain", 0))
-    assert dense.min() < 0 < dense.max()
-    for round in (1, 2, 3):
-        assert (gap(stops, ("dropout", round), ("plain", round)) > 0).all()
+    # Seen: -15.3, 0.6 and 5.0 points.
+    assert dense.min() < -7
+    assert dense.max() > 2
+    # Seen: 3.9, 5.9 and 9.1 points; the least single ones 0.8, 2.1 and 5.9.
+    tickets = [gap(stops, ("dropout", r), ("plain", r)) for r in (1, 2, 3)]
+    means = [each.mean() for each in tickets]
+    assert means == sorted(means)
+    assert means[0] > 1.9
+    assert (np.array(tickets[1:]) > 0).all()
 
 
 def test_the_best_of_the_run_is_a_ticket_with_dropout(stops):
@@ -174,7 +180,7 @@ def test_the_curves_are_as_told(stops):
     assert late.max() > late.min() + 100
     assert (ticket.loc[50] > free.loc[50]).all()
     assert (ticket.loc[100] > free.loc[100]).all()
-    assert (ticket.loc[400:] < free.loc[400:]).all(axis=None)
+    assert (ticket.loc[600:] < free.loc[600:]).all(axis=None)
     # The plain part is the beginning of the control.
     short = curve(run, "plain", "dense", 0)
     assert (short == free.loc[:250]).all(axis=None)
@@ -293,7 +299,7 @@ def test_the_key_says_what_was_found(chapter, stops):
 
 
 def test_together_they_lose_less_than_the_sum(chapter):
-    # Seen: 6.1 to 21.2 points, mean 12.9; pruning alone -1.5 to -0.7.
+    # Seen: 6.2 to 21.0 points, mean 12.9; pruning alone -1.3 to -0.8.
     assert glued(chapter)["surplus"] >= 6.4
     assert -4 < glued(chapter)["pruning_as_long"] < 0
     _, _, *found = rows(chapter, "solution-1-table")
