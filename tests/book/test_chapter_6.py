@@ -60,29 +60,29 @@ def rows(chapter, cell: str) -> list[list[str]]:
 
 
 def test_at_different_lengths_the_ticket_gains_from_dropout(stops):
-    # Seen: 2.1, 6.0 and 9.5 points, mean 5.9.
-    assert gap(stops, ("dropout", SIXTH), ("plain", SIXTH)).mean() >= 2.9
+    # Seen: 0.3, 5.8 and 8.1 points, mean 4.7.
+    assert gap(stops, ("dropout", SIXTH), ("plain", SIXTH)).mean() >= 2.3
 
 
 def test_at_equal_length_dropout_costs_the_dense_network(stops):
-    # Seen: 9.9 to 30.0 points, mean 19.1.
-    assert gap(stops, ("dropout", 0), ("longer", 0)).mean() <= -9.5
+    # Seen: 20.9 to 48.1 points, mean 31.6.
+    assert gap(stops, ("dropout", 0), ("longer", 0)).mean() <= -15.7
 
 
 def test_at_equal_length_its_best_ticket_is_behind_too(stops):
-    # Seen: 4.5 to 10.2 points, mean 7.4.
-    assert gap(stops, ("dropout", SIXTH), ("longer", 0)).mean() <= -3.6
+    # Seen: 10.5 to 19.2 points, mean 15.0.
+    assert gap(stops, ("dropout", SIXTH), ("longer", 0)).mean() <= -7.4
 
 
 def test_with_dropout_tickets_are_ahead_of_their_dense_network(stops):
-    # Seen: 5.4 to 19.8 points, mean 11.8; without, in a third of the time, 2.7.
-    assert gap(stops, ("dropout", SIXTH), ("dropout", 0)).mean() >= 5.8
+    # Seen: 10.4 to 28.9 points, mean 16.6; without, in a third of the time, 4.5.
+    assert gap(stops, ("dropout", SIXTH), ("dropout", 0)).mean() >= 8.3
 
 
 def test_training_with_dropout_spares_random_halves(chapter):
-    # Seen: 47.3 points lost without dropout, 17.1 and 19.5 with it.
+    # Seen: 45.3 points lost without dropout, 13.4 and 16.8 with it.
     values = glued(chapter)
-    assert values["lost_plain"] >= 24
+    assert values["lost_plain"] >= 22
     for with_it in ("lost_dropout", "lost_ticket"):
         assert values["lost_plain"] - values[with_it] >= 14
 
@@ -90,24 +90,21 @@ def test_training_with_dropout_spares_random_halves(chapter):
 # What the text says of it
 
 
-def test_the_dense_networks_disagree_and_the_tickets_agree(stops):
+def test_one_dense_network_falls_far_and_tickets_are_ahead(stops):
     dense = gap(stops, ("dropout", 0), ("plain", 0))
-    # Seen: -15.3, 0.6 and 5.0 points.
-    assert dense.min() < -7
-    assert dense.max() > 2
-    # Seen: 3.9, 5.9 and 9.1 points; the least single ones 0.8, 2.1 and 5.9.
-    tickets = [gap(stops, ("dropout", r), ("plain", r)) for r in (1, 2, 3)]
-    means = [each.mean() for each in tickets]
-    assert means == sorted(means)
-    assert means[0] > 1.9
-    assert (np.array(tickets[1:]) > 0).all()
+    # Seen: -21.3, -1.5 and 0.6 points.
+    assert dense.min() < -10
+    assert (np.sort(dense)[1:] > -6).all()
+    # Seen: 1.8 and 4.7 points.
+    fewer, fewest = (gap(stops, ("dropout", r), ("plain", r)).mean() for r in (1, 2))
+    assert 0 < fewer < fewest
 
 
 def test_the_best_of_the_run_is_a_ticket_with_dropout(stops):
     means = {
         (part, round): accuracy(stops[part], round).mean()
         for part in ("plain", "dropout")
-        for round in range(4)
+        for round in range(3)
     }
     assert max(means, key=means.get) == ("dropout", SIXTH)
 
@@ -116,7 +113,7 @@ def test_the_gaps_are_paired_and_at_early_stop(chapter, stops):
     head, *found = rows(chapter, "gaps")[1:]
     assert head[0] == "weights left"
     wanted = []
-    for round, left in enumerate(("100 %", "41.3 %", "17.1 %", "7.14 %")):
+    for round, left in enumerate(("100 %", "41.3 %", "17.1 %")):
         means = [
             f"{accuracy(stops[part], round).mean():.1f}"
             for part in ("plain", "dropout")
@@ -129,7 +126,7 @@ def test_the_gaps_are_paired_and_at_early_stop(chapter, stops):
 
 
 def test_without_dropout_and_as_long_nothing_comes_near(chapter, stops):
-    for round in range(4):
+    for round in range(3):
         assert (gap(stops, ("dropout", round), ("longer", 0)) < 0).all()
     _, _, *found = rows(chapter, "length-costs")
     between = [
@@ -159,7 +156,8 @@ def test_the_gap_to_training_images_is_small_where_little_is_learned(chapter, st
         means = f"{train.mean():.1f}", f"{test.mean():.1f}"
         assert row[1:] == [*means, lth.brief(train - test, ".1f")]
     assert max(wide, key=wide.get) == ("longer", 0)
-    assert max(wide["plain", 0], wide["dropout", 0]) < wide["longer", 0] / 2
+    # Seen: 6.6 points as long without dropout, 2.5 and 1.3 in the others.
+    assert wide["longer", 0] - max(wide["plain", 0], wide["dropout", 0]) >= 2
 
 
 def test_the_curves_are_as_told(stops):
@@ -174,20 +172,24 @@ def test_the_curves_are_as_told(stops):
     dense = curve(run, "dropout", "dense", 0)
     ticket = curve(run, "dropout", "ticket", SIXTH)
     free = curve(long, "plain-longer", "dense", 0)
-    assert (dense.loc[200] < 0.2).all()
-    assert (dense.loc[750] > dense.loc[600]).all()
+    assert list(dense.index) == list(free.index) == [135, 270, 405, 540]
+    assert (dense.loc[135] < 0.2).all()  # and at 270, when the plain part is over,
+    assert (dense.loc[270] < 0.3).all()
+    assert (dense.loc[540] > dense.loc[405] + 0.03).all()
     late = (dense > 0.3).idxmax()
-    assert late.max() > late.min() + 100
-    assert (ticket.loc[50] > free.loc[50]).all()
-    assert (ticket.loc[100] > free.loc[100]).all()
-    assert (ticket.loc[600:] < free.loc[600:]).all(axis=None)
+    assert late.max() > late.min()
+    # Seen: 38.3 % and 37.1 % at the first evaluation.
+    assert abs(ticket.loc[135].mean() - free.loc[135].mean()) < 0.06
+    assert (ticket.loc[135] > dense.loc[270]).all()
+    assert (ticket.loc[270:] < free.loc[270:]).all(axis=None)
     # The plain part is the beginning of the control.
     short = curve(run, "plain", "dense", 0)
-    assert (short == free.loc[:250]).all(axis=None)
+    assert (short.loc[135] == free.loc[135]).all()
 
 
 def test_the_control_differs_in_dropout_alone():
     assert LONGER.recipe.iterations == 3 * PLAIN.recipe.iterations
+    assert LONGER.recipe.evaluate_every == 3 * PLAIN.recipe.evaluate_every
     assert replace(LONGER.recipe, dropout=0.5) == DROPOUT.recipe
 
 
@@ -201,12 +203,15 @@ def test_masks_hold_and_what_rests_moves_on(chapter):
     assert min(without, with_it) > 600
 
 
-def test_a_half_is_better_where_halves_were_trained(chapter):
+def test_a_third_is_kept_or_two_thirds(chapter):
     _, _, *found = rows(chapter, "halves-table")
     whole, half = ([float(row[k]) for row in found] for k in (1, 2))
     assert whole[0] == max(whole)
-    assert half[0] == min(half)
-    assert half[0] < 40
+    # Seen: 0.35, 0.67 and 0.69 of the accuracy; the ticket's half 13.6 points ahead.
+    kept = [one / other for one, other in zip(half, whole, strict=True)]
+    assert kept[0] == pytest.approx(1 / 3, abs=0.1)
+    assert kept[1:] == pytest.approx([2 / 3, 2 / 3], abs=0.1)
+    assert half[2] - half[0] >= 6.8
 
 
 def test_by_hand_the_mean_is_right_and_a_draw_is_not(chapter):
@@ -244,7 +249,7 @@ def test_parts_are_as_the_library_leaves_units_out():
 def test_the_slider_goes_through_the_rounds_in_words(chapter):
     (slider,) = shown(chapter, "text/html", "at-work-slider")
     labels = re.findall(r'"label": "([^"]*)"', slider)
-    assert labels == ["100 %", "41.3 %", "17.1 %", "7.14 %"]
+    assert labels == ["100 %", "41.3 %", "17.1 %"]
     counts = [
         [int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", text)[:3]]
         for text in captions(slider)
@@ -299,27 +304,28 @@ def test_the_key_says_what_was_found(chapter, stops):
 
 
 def test_together_they_lose_less_than_the_sum(chapter):
-    # Seen: 6.2 to 21.0 points, mean 12.9; pruning alone -1.3 to -0.8.
-    assert glued(chapter)["surplus"] >= 6.4
+    # Seen: 10.8 to 30.8 points, mean 17.9; pruning alone -1.9 to -0.2.
+    assert glued(chapter)["surplus"] >= 8.9
     assert -4 < glued(chapter)["pruning_as_long"] < 0
     _, _, *found = rows(chapter, "solution-1-table")
     assert "above 0 in 3 of n = 3" in found[-1][1]
 
 
 def test_votes_come_to_the_whole_only_after_dropout(chapter):
-    # Seen: -0.5 with dropout, -9.3 without it.
+    # Seen: -0.7 with dropout, -8.8 without it.
     assert abs(glued(chapter)["votes_minus_whole_dropout"]) < 3
-    assert glued(chapter)["votes_minus_whole_no_dropout"] <= -4.6
+    assert glued(chapter)["votes_minus_whole_no_dropout"] <= -4.4
 
 
 def test_dropout_prepares_for_a_cut(chapter):
-    # Seen: -0.6 with dropout, -17.2 without it; fc1 silent 90 and 72 %.
-    assert glued(chapter)["cut_no_dropout"] <= -8.6
+    # Seen: -1.4 with dropout, -13.7 without it; fc1 silent 92 and 72 %.
+    assert glued(chapter)["cut_no_dropout"] <= -6.8
     assert glued(chapter)["cut_dropout"] > -4
     _, _, without, with_it = rows(chapter, "solution-3-table")
     quiet, quieter = (int(row[1].split()[0]) for row in (without, with_it))
     assert quieter > quiet + 9
-    assert abs(float(without[3]) - float(with_it[3])) < 6
+    # Seen: 55.5 and 39.2 %.
+    assert float(without[3]) - float(with_it[3]) >= 8
 
 
 # Answers
