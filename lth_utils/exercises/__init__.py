@@ -1,7 +1,7 @@
 """What a reader answers: each exercise says what is right, or hints.
 
 `checks.py` is how answers are checked; then a file a chapter (`toys.py` has the
-small networks of chapters 3 and 5). `check` is offered from here, so that whoever has
+small networks of some chapters). `check` is offered from here, so that whoever has
 it has all exercises.
 """
 
@@ -11,6 +11,7 @@ from lth_utils.exercises import (  # noqa: F401  # each registers its exercises
     chapter_3,
     chapter_4,
     chapter_5,
+    chapter_6,
     chapter_7,
     chapter_8,
     chapter_9,

@@ -1,4 +1,4 @@
-"""Small networks and masks on which answers of chapters 3 and 5 are tried."""
+"""Small networks and masks on which answers of chapters 3, 5 and 6 are tried."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lth_utils.masking import masked
 from lth_utils.masks import State
+from lth_utils.models import Conv2
 
 
 def toy() -> tuple[nn.Module, dict[str, Tensor]]:
@@ -105,3 +106,13 @@ def mixed_net() -> nn.Module:
         for parameter in net.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=draw))
     return masked(net)
+
+
+def half_silent() -> tuple[nn.Module, Tensor]:
+    """Return a small Conv-2 some of whose hidden units say nothing, and images."""
+    net = Conv2(0, filters=(4, 4), units=(15, 10))
+    with torch.no_grad():
+        net.fc1.bias[:4] = -9.0  # silent to every image
+        net.fc2.bias[:5] = -0.5
+    draw = torch.Generator().manual_seed(6)
+    return net, torch.randn(30, 3, 32, 32, generator=draw)

@@ -109,12 +109,21 @@ def _dropout(base: Experiment) -> Study:
     plain = replace(
         base, name="plain", arms=("dense", "ticket"), control_rounds=None, controls={}
     )
-    rate = _DROPOUT_RATES[base.name]
+    rate, every = _DROPOUT_RATES[base.name], base.recipe.evaluate_every
     if base.profile == "quick":  # four rounds' weights go in one
-        plain = replace(plain, pruning=_at_once(base.pruning, 4), rounds=3)
-        rate = base.recipe.lr
+        plain = replace(
+            plain,
+            recipe=replace(base.recipe, iterations=180, evaluate_every=45),
+            pruning=_at_once(base.pruning, 4),
+            rounds=2,
+        )
+        rate, every = base.recipe.lr, 3 * plain.recipe.evaluate_every
     longer = replace(
-        base.recipe, lr=rate, iterations=3 * base.recipe.iterations, dropout=0.5
+        plain.recipe,
+        lr=rate,
+        iterations=3 * plain.recipe.iterations,
+        evaluate_every=every,
+        dropout=0.5,
     )
     parts = (plain, replace(plain, name="dropout", recipe=longer))
     return Study(f"{base.name}-dropout", base.profile, parts)

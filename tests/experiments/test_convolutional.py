@@ -177,7 +177,23 @@ def test_the_quick_dropout_prunes_four_rounds_at_once(name):
     short, whole = (plan(f"{name}-dropout", size).parts[0] for size in PROFILES[:2])
     for kind, rate in whole.pruning.rates.items():
         assert 1 - short.pruning.rates[kind] == pytest.approx((1 - rate) ** 4)
-    assert short.rounds == 3
+    assert short.rounds == 2
+
+
+@pytest.mark.parametrize("name", CONVS)
+def test_the_quick_dropout_is_short_and_seldom_evaluated(name):
+    without, dropped = (part.recipe for part in plan(f"{name}-dropout", "quick").parts)
+    assert (without.iterations, without.evaluate_every) == (180, 45)
+    assert (dropped.iterations, dropped.evaluate_every) == (540, 135)
+    assert dropped.lr == without.lr == plan(name, "quick").recipe.lr
+
+
+@pytest.mark.parametrize("name", CONVS)
+def test_the_laptops_dropout_is_three_times_its_plain_part(name):
+    without, dropped = (part.recipe for part in plan(f"{name}-dropout", "laptop").parts)
+    assert without == plan(name, "laptop").recipe
+    assert dropped.iterations == 3 * without.iterations
+    assert dropped.evaluate_every == without.evaluate_every == 100
 
 
 def test_the_laptops_resnet_has_the_papers_parts():
