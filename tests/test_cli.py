@@ -18,7 +18,7 @@ from helpers import lay_pictures, tiny_experiment
 from test_pruning import LADDERS
 
 import lth_utils as library
-from lth_utils import EXPERIMENTS, Recipe, Study, cli
+from lth_utils import EXPERIMENTS, LotteryError, Recipe, Study, cli
 from lth_utils.data import loading
 from lth_utils.experiments import records, tables
 
@@ -378,11 +378,16 @@ def test_a_folder_of_one_class_is_one_sentence_before_training(
     assert "others/train has sub-folders for 1 classes (dog): expected at least" in err
 
 
-def test_more_classes_than_outputs_are_one_sentence(pets, capsys):
+def test_what_does_not_fit_is_one_sentence_before_any_work(pets, capsys, monkeypatch):
+    monkeypatch.setattr("lth_utils.experiments.runs.work", None)  # would fail
     lay_pictures(pets.with_name("many"), [f"{n:02}" for n in range(11)])
-    code, out, err = lth(capsys, "run", "conv2", "--data", "many", "--workers", "1")
+    code, out, err = lth(capsys, "run", "conv2", "--data", "many")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "of the data set 'many' go up to 10, but" in err
+    plan = library.experiment("conv2", data=pets.name)
+    plan = replace(plan, recipe=replace(plan.recipe, batch_size=1000))
+    with pytest.raises(LotteryError, match="A batch of 1000 is more than the"):
+        library.run(plan)
 
 
 def test_other_sizes_are_said_once_and_not_by_every_worker(pets, capfd):

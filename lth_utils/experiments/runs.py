@@ -36,6 +36,7 @@ from lth_utils.models import network
 from lth_utils.pruning import check_ladder
 from lth_utils.tickets import Ticket
 from lth_utils.training.evaluation import Point, Training
+from lth_utils.training.probe import check_match
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,13 +217,25 @@ def _finish(
     if lacking := [job for job in merged(jobs) if job not in found]:
         every = with_ancestors(lacking)
         missing = [job for job in every if not store.has(job)]
-        # Here, not in each worker: data that is not to be had ends the run now.
-        resident(jobs[0].data, jobs[0].scaling, torch.device("cpu"))
+        _check_data(missing)
         store.check_writable()
         with _progress(len(missing), title) as bar:
             work(missing, store, str(best_device()), workers, lambda _: bar.update())
         found |= {job: store.read(job) for job in lacking}
     return store, found
+
+
+def _check_data(jobs: Sequence[Job]) -> None:
+    """Refuse what no worker could train: data that is not to be had, or does not fit.
+
+    Raises:
+        LotteryError: If there is such a job.
+    """
+    kinds = {(job.network, job.data, job.recipe.batch_size): job for job in jobs}
+    for job in kinds.values():
+        data = resident(job.data, job.scaling, torch.device("cpu"))
+        check_match(network(job.network), data)
+        job.recipe.steps_per_epoch(data.train.size)
 
 
 def check_workers(workers: int | None) -> int:
