@@ -60,7 +60,7 @@ def run_all(
     check_writable(root / "_build" / "executed")
     around = executed.surroundings(root)
     took = {}
-    print("Running the chapters that changed: 12 minutes on two cores if all did")
+    print("Running the chapters that changed: 14 minutes on two cores if all did")
     for name in names:
         made = executed.digest(root, name, profile, around)
         if executed.stamp(root, name).get("digest") == made:

@@ -145,7 +145,7 @@ def test_a_study_is_adopted_part_by_part(back, tmp_path):
         write(back, plan)
         adopt(back, results, home)
     write(back, one)
-    with pytest.raises(LotteryError, match=r"of which .* lacks 12"):
+    with pytest.raises(LotteryError, match=r"of which .* lacks 9"):
         adopt(back, results, home)
 
 

@@ -67,9 +67,9 @@ def test_with_ties_the_order_decides_what_ranks_must_keep():
 
 
 def jobs(name: str, arms: tuple[str, ...]):
-    plan = replace(
-        lth.experiment(name).parts[0], arms=arms, seeds=(0,), control_rounds=None
-    )
+    plan = lth.experiment(name).parts[0]
+    rounds = max(plan.rounds, 4)
+    plan = replace(plan, arms=arms, seeds=(0,), control_rounds=None, rounds=rounds)
     return {(job.arm, job.round): job for job in jobs_of(replace(plan, controls={}))}
 
 
