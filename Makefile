@@ -35,7 +35,7 @@ book: notebooks ## run the notebooks, render the book, say where to open it
 	@$(PY) book/render.py
 
 test: lint ## style, types, every test, the book in a browser
-	@echo "Running the tests: 10 minutes on two cores"
+	@echo "Running the tests: 14 minutes on two cores"
 	@$(PY) -m pytest
 
 lint: $(READY) ## style (ruff, notebooks too) and types (mypy)
