@@ -131,6 +131,14 @@ def shown(notebook: NotebookNode, kind: str, cell: str = "") -> list[str]:
     ]
 
 
+def table_of(notebook: NotebookNode, cell: str) -> list[list[str]]:
+    """Return the table that a cell shows, head first, its cells as text."""
+    (html,) = shown(notebook, "text/html", cell)
+    each = re.findall(r"<tr.*?</tr>", html, re.DOTALL)
+    found = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in each]
+    return [[plain(unescape(text)).strip() for text in row] for row in found]
+
+
 def captions(slider: str) -> list[str]:
     """Return what a slider says under its picture, stop by stop."""
     found = re.search(r'<div class="lth-captions">(.*?)</div>', slider, re.DOTALL)

@@ -2,14 +2,22 @@
 
 import re
 from collections.abc import Callable
-from html import unescape
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from book_fixtures import ROOT, captions, glued, plain, printed, shown, told_by
+from book_fixtures import (
+    ROOT,
+    captions,
+    glued,
+    plain,
+    printed,
+    shown,
+    table_of,
+    told_by,
+)
 from torch import nn
 
 import lth_utils as lth
@@ -78,14 +86,6 @@ def test_the_ticket_at_21_percent_beats_the_dense_network(chapter):
 
 
 # Every number is what it says
-
-
-def table_of(chapter: nbformat.NotebookNode, cell: str) -> list[list[str]]:
-    """Return the table that a cell shows, head first, its cells as text."""
-    (html,) = shown(chapter, "text/html", cell)
-    rows = re.findall(r"<tr.*?</tr>", html, re.DOTALL)
-    plain = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
-    return [[unescape(text).strip() for text in row] for row in plain]
 
 
 def test_each_run_has_one_name(chapter, tables):

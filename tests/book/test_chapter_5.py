@@ -1,14 +1,23 @@
 """Chapter 5: convolutional tickets, and what each number says."""
 
 import re
-from html import unescape
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from book_fixtures import ROOT, captions, gaps, glued, lifted, plain, shown, told_by
+from book_fixtures import (
+    ROOT,
+    captions,
+    gaps,
+    glued,
+    lifted,
+    plain,
+    shown,
+    table_of,
+    told_by,
+)
 from torch.nn.functional import conv2d
 
 import lth_utils as lth
@@ -25,14 +34,6 @@ def chapter(executed):
 @pytest.fixture(scope="module")
 def stops() -> pd.DataFrame:
     return lth.early_stop(lth.run("conv2"))
-
-
-def rows(chapter, cell: str) -> list[list[str]]:
-    """Return the table that a cell shows, head first, its cells as text."""
-    (html,) = shown(chapter, "text/html", cell)
-    each = re.findall(r"<tr.*?</tr>", html, re.DOTALL)
-    found = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in each]
-    return [[plain(unescape(text)).strip() for text in row] for row in found]
 
 
 # What the live run must show: half of what three seeds showed, and no more.
@@ -57,7 +58,7 @@ def test_some_tickets_are_ahead_of_the_dense_network_in_every_seed(stops):
 
 
 def test_the_gaps_are_paired_and_at_early_stop(chapter, stops):
-    head, *found = rows(chapter, "gaps")[1:]
+    head, *found = table_of(chapter, "gaps")[1:]
     assert head[0] == "weights left"
     wanted = [
         [left, other, lth.told(pd.Series(gaps(stops, "ticket", other, round)))]
@@ -81,7 +82,7 @@ def validation(table: pd.DataFrame, arm: str, round: int, iteration: int) -> np.
 
 def test_the_dense_network_catches_up(chapter):
     table = lth.run("conv2")
-    _, _, *found = rows(chapter, "haste-table")
+    _, _, *found = table_of(chapter, "haste-table")
     assert [row[0] for row in found] == ["50", "100", "150", "200", "250"]
     leads = []
     for at, *told in found:
@@ -118,7 +119,7 @@ def test_in_errors_avoided_the_lead_is_no_wider_than_lenets(chapter):
             )
             points[name, round] = ticket - reinit
             avoided[name, round] = 100 * (ticket - reinit) / (100 - reinit)
-    found = [(row[0], *row[3:]) for row in rows(chapter, "lenet-table")[2:]]
+    found = [(row[0], *row[3:]) for row in table_of(chapter, "lenet-table")[2:]]
     assert found == [
         (key[0], lth.brief(points[key]), lth.brief(avoided[key], ".0f"))
         for key in points
@@ -159,7 +160,7 @@ def test_places_are_those_of_the_networks(chapter, word):
     table = names["costs"](net)
     assert table["weights"].to_dict() == weights
     assert table["multiplications"].to_dict() == work
-    head, *found = rows(chapter, "costs-table")
+    head, *found = table_of(chapter, "costs-table")
     title = {"conv2-narrow": "Conv-2, narrow"}.get(word, f"Conv-{word[4]}")
     (row,) = [dict(zip(head, row, strict=True)) for row in found if row[0] == title]
     convs = [name for name in used if name.startswith("conv")]
@@ -225,7 +226,7 @@ def test_chance_empties_a_filter_only_far_down(chapter):
     """Each density, by drawing masks of it: one filter is lost on average."""
     draw = torch.Generator().manual_seed(0)
     filters = {"16": 16, "64": 64}
-    _, _, *found = rows(chapter, "chance")
+    _, _, *found = table_of(chapter, "chance")
     assert len(found) == 4
     for name, size, alive, slow, fast in found:
         count = filters["16" if name.startswith("narrow") else "64"]
@@ -287,7 +288,7 @@ def test_recorded_reinits_fall_with_every_cut(chapter, ends):
     assert gaps == sorted(gaps)
     assert glued(chapter)["recorded_ticket_minus_reinit_8_8"] == pytest.approx(gaps[3])
     assert gaps[3] > 10
-    assert [row[0] for row in rows(chapter, "rec-gaps")[2:]][3] == "8.81 %"
+    assert [row[0] for row in table_of(chapter, "rec-gaps")[2:]][3] == "8.81 %"
 
 
 def test_recorded_tickets_need_less_than_half_of_the_iterations(ends):
@@ -313,7 +314,7 @@ def test_at_the_end_tickets_know_their_images_better_and_no_more(ends):
 
 
 def test_a_few_recorded_filters_go_at_the_very_end(chapter):
-    table = rows(chapter, "rec-left")[2:]
+    table = table_of(chapter, "rec-left")[2:]
     assert [row[3] for row in table[:4]] == ["100 %"] * 4
     assert table[4][1] == "first"
     assert 80 < float(table[4][3].split()[0]) < 100
@@ -336,22 +337,6 @@ def test_rounding_makes_no_difference_that_five_seeds_tell(chapter):
 
 
 # Ledger and key
-
-
-def test_verdicts_are_the_ledgers(chapter):
-    table = lth.claims("5")
-    _, _, *found = rows(chapter, "claims-table")
-    assert [row[:3] for row in found] == table[
-        ["verdict", "claim", "says"]
-    ].to_numpy().tolist()
-    count = (table["verdict"] == "not run yet").sum()
-    if count:
-        assert f"{count} not run yet" in told_by(chapter, "claims-say")
-
-
-def test_the_text_promises_no_verdict_on_the_live_run():
-    words = "".join(c.source for c in SOURCE.cells if c.cell_type == "markdown")
-    assert not re.search(r"\b(not )?replicated\b", words)
 
 
 def test_the_key_says_what_was_found(chapter, stops):

@@ -1,7 +1,6 @@
 """Chapter 7: deep networks, and what each number says."""
 
 import re
-from html import unescape
 from itertools import pairwise
 
 import nbformat
@@ -9,7 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from book_fixtures import ROOT, captions, gaps, glued, lifted, plain, shown, told_by
+from book_fixtures import (
+    ROOT,
+    captions,
+    gaps,
+    glued,
+    lifted,
+    plain,
+    shown,
+    table_of,
+    told_by,
+)
 from torch import nn
 from torch.nn.functional import conv2d, relu
 
@@ -32,14 +41,6 @@ def stops() -> pd.DataFrame:
 
 def part_of(stops: pd.DataFrame, name: str) -> pd.DataFrame:
     return stops[stops["experiment"] == name]
-
-
-def rows(chapter, cell: str) -> list[list[str]]:
-    """Return the table that a cell shows, head first, its cells as text."""
-    (html,) = shown(chapter, "text/html", cell)
-    each = re.findall(r"<tr.*?</tr>", html, re.DOTALL)
-    found = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in each]
-    return [[plain(unescape(text)).strip() for text in row] for row in found]
 
 
 # What the live run must show: half of what three seeds showed, and no more.
@@ -73,7 +74,7 @@ def test_at_the_high_rate_the_ticket_is_ahead_of_the_dense_network(stops):
 
 
 def test_the_gaps_are_paired_and_at_early_stop(chapter, stops):
-    found = {row[0]: row[1:] for row in rows(chapter, "gaps")}
+    found = {row[0]: row[1:] for row in table_of(chapter, "gaps")}
     for one, other in (("ticket", "reinit"), ("ticket", "dense"), ("reinit", "dense")):
         leads = [gaps(part_of(stops, name), one, other, 1) for name in PARTS]
         assert found[f"{one} minus {other}"] == [lth.brief(lead) for lead in leads]
@@ -134,7 +135,7 @@ def test_the_way_there_is_as_the_text_says():
 
 
 def test_what_a_plain_stack_and_a_residual_one_lose_without_a_layer(chapter):
-    found = [row for row in rows(chapter, "cut-off-table") if len(row) == 3]
+    found = [row for row in table_of(chapter, "cut-off-table") if len(row) == 3]
     assert ["ResNet-20", "19", "1"] in found
     assert ["VGG-19", "16", "16"] in found
 
@@ -171,7 +172,7 @@ VGG = [3, 64, 64, 128, 128, *[256] * 4, *[512] * 8]
 
 
 def test_the_sizes_of_layers(chapter):
-    found = {row[0]: row[1:] for row in rows(chapter, "counts-table")}
+    found = {row[0]: row[1:] for row in table_of(chapter, "counts-table")}
     sizes = [9 * a * b for a, b in pairwise(VGG)]
     left = min(sizes)
     for _ in range(19):
@@ -238,22 +239,6 @@ def test_the_first_layer_keeps_most_and_the_last_least(chapter):
 
 
 # Ledger and key
-
-
-def test_verdicts_are_the_ledgers(chapter):
-    table = lth.claims("7")
-    _, _, *found = rows(chapter, "claims-table")
-    assert [row[:3] for row in found] == table[
-        ["verdict", "claim", "says"]
-    ].to_numpy().tolist()
-    count = (table["verdict"] == "not run yet").sum()
-    if count:
-        assert f"{count} not run yet" in told_by(chapter, "claims-say")
-
-
-def test_the_text_promises_no_verdict_on_the_live_run():
-    words = "".join(c.source for c in SOURCE.cells if c.cell_type == "markdown")
-    assert not re.search(r"\b(not )?replicated\b", words)
 
 
 def test_the_key_says_what_was_found(chapter, stops):
