@@ -184,14 +184,14 @@ def _awaits(record: str, claim: Claim) -> bool:
     """Whether a record lacks a claim's trainings that its plan has."""
     import pandas as pd
 
+    stops = _stops(record)
+    lacking = [mine for mine in _by_part(claim) if not trained(stops, mine)]
     name, _, profile = record.partition("/")
     plan = experiment(name, profile.removesuffix(AGAIN))
     columns = ["experiment", "arm", "seed", "control", "round"]
     rows = [(part.name, *each) for part in plan.parts for each in part.trainings()]
-    planned, stops = pd.DataFrame(rows, columns=columns), _stops(record)
-    return any(
-        not trained(stops, mine) and trained(planned, mine) for mine in _by_part(claim)
-    )
+    planned = pd.DataFrame(rows, columns=columns)
+    return any(trained(planned, mine) for mine in lacking)
 
 
 def claims(chapter: int | str | None = None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ The paper does not state how it scales its images: `conv2-scaling` asks which of
 three ways has the least validation loss, and all others use that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lth_utils.experiments.plans import Experiment, Plan, Study
@@ -187,7 +187,12 @@ def _deep(
     return Study(base.name, base.profile, tuple(part(n, *r) for n, r in rates.items()))
 
 
-def _live(quick: Experiment, digits: Recipe) -> Study:
+def _in_rounds(quick: Experiment, digits: Recipe) -> Study:
+    """Return the paper's study, on digits."""
+    return _deep(quick, digits, 600)
+
+
+def _one_cut(quick: Experiment, digits: Recipe) -> Study:
     """Return the study of live cells: one cut, and nothing but the warm-up differs.
 
     It warms up to the high rate, as the paper does with VGG-19: on so few images the
@@ -201,9 +206,13 @@ def _live(quick: Experiment, digits: Recipe) -> Study:
 
 
 def _depths(
-    name: str, recipe: Recipe, iterations: int, controls: tuple[int, ...]
+    name: str,
+    recipe: Recipe,
+    iterations: int,
+    controls: tuple[int, ...],
+    live: Callable[[Experiment, Recipe], Study],
 ) -> Iterator[Study]:
-    """Yield a network's study in three profiles."""
+    """Yield a network's study in three profiles; `live` makes the quick one."""
     quick = replace(
         _quick(name),
         rounds=7,
@@ -221,14 +230,14 @@ def _depths(
     )
     # Digits are not what they are in a mirror, and these are moved already.
     digits = replace(recipe, flip=False, crop=0, batch_size=60)
-    yield _live(quick, digits) if name == "resnet20" else _deep(quick, digits, 600)
+    yield live(quick, digits)
     yield _deep(laptop, recipe, iterations)
     yield _deep(replace(laptop, profile="paper"), recipe, recipe.iterations)
 
 
 _SECTION_5 = (
-    *_depths("resnet20", _RESNET, 1000, (4, 6, 7, 10)),
-    *_depths("vgg19", _VGG, 1000, (8, 12, 15, 19)),
+    *_depths("resnet20", _RESNET, 1000, (4, 6, 7, 10), _one_cut),
+    *_depths("vgg19", _VGG, 1000, (8, 12, 15, 19), _in_rounds),
 )
 
 PLANS: tuple[Plan, ...] = (*_SECTION_3, _SCALING, *_SECTION_4, *_SECTION_5)

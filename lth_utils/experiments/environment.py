@@ -54,9 +54,12 @@ def engine(device: torch.device, network: str) -> str:
     if device.type != "cpu":
         base, way = check_network(network).base, way_for(network, device)
         # With dropout they go the default way.
-        ways = (way, WAYS[0]) if base in DROPPING else (way,)
-        paths = ("autograd", "mlp", "stack") if base.startswith("lenet") else ways
-        return ", ".join(dict.fromkeys([*paths, *(["TF32"] if rounded() else [])]))
+        paths = [way, WAYS[0]] if base in DROPPING else [way]
+        if base.startswith("lenet"):
+            paths = ["autograd", "mlp", "stack"]
+        if rounded():
+            paths.append("TF32")
+        return ", ".join(dict.fromkeys(paths))
     version = sparse.numba_version()
     fast = f", pixels, sparse, lanes (numba {version})" if version else ""
     return "autograd, mlp" + fast

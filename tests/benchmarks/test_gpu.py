@@ -23,10 +23,11 @@ from PIL import Image
 
 import lth_utils as lth
 from benchmarks import gpu, gpu_checks, gpu_files, gpu_plans, gpu_stages
-from benchmarks.gpu_bench import FIGURE_4, SCALES, Bench
+from benchmarks.gpu_bench import FIGURE_4, SCALES, Bench, tf32
 from benchmarks.gpu_stages import STAGES
 from lth_utils.experiments import records, runs
 from lth_utils.experiments.perform import perform
+from lth_utils.training.probe import rounded
 
 ROOT = Path(__file__).resolve().parents[2]
 ABSENT = ("mnist1d", "ipywidgets", "papermill", "IPython", "nbformat", "nbclient")
@@ -471,6 +472,26 @@ def test_an_experiment_goes_on_from_what_was_adopted(
     assert '"left": 0' in capsys.readouterr().out
 
 
+def test_another_profile_and_rounded_products_are_asked_for_and_recorded(
+    pics, tmp_path, monkeypatch
+):
+    asked = []
+
+    def train(bench, plan, command):
+        asked.append((plan.parts[0].network, rounded(), command))
+        return {"left": 0}
+
+    monkeypatch.setattr(gpu_plans, "train", train)
+    with tf32(False):  # afterwards it is as it was
+        assert gpu.main([*pics, "--profile", "laptop", "--tf32"]) == 0
+        assert gpu.main(pics) == 0
+    command = "make gpu RECORD=conv2 DATA=pics"
+    assert asked == [
+        ("conv2", True, f"{command} PROFILE=laptop TF32=1"),
+        ("conv2-narrow", False, command),
+    ]
+
+
 def test_the_ranks_in_a_store_are_not_found_by_others(pics, tmp_path, monkeypatch):
     """`lth.trained` looks into LTH_RUNS, and trains."""
     gpu.main(pics)
@@ -491,6 +512,8 @@ def test_the_ranks_in_a_store_are_not_found_by_others(pics, tmp_path, monkeypatc
         ),
         (["--record", "conv2", "--data", "dogs"], "Unknown data set 'dogs'"),
         (["--data", "pics"], "expected it with --record or --pack"),
+        (["--profile", "laptop"], "of an experiment: expected --record"),
+        (["--tf32"], "of an experiment: expected --record"),
         (["--record", "conv2", "--seconds", "0"], "expected more than 0"),
     ],
 )

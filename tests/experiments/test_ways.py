@@ -7,6 +7,7 @@ import torch
 from helpers import two_convolutions
 
 import lth_utils as lth
+from benchmarks.gpu_bench import tf32
 from lth_utils.experiments import perform, records
 from lth_utils.experiments.environment import environment
 from lth_utils.experiments.jobs import jobs_of
@@ -80,6 +81,14 @@ def test_the_way_is_a_part_of_what_decides_the_bits(record):
     record(found({"conv2": "streams"}))
     assert environment("data", GPU, "conv4")["engine"] == "streams"
     assert "grouped" not in environment("data", torch.device("cpu"), "conv4")["engine"]
+
+
+def test_rounded_products_decide_the_bits_too(record):
+    with tf32(True):
+        engines = [environment("data", GPU, w)["engine"] for w in ("lenet", "conv4")]
+        assert engines == ["autograd, mlp, stack, TF32", "streams, TF32"]
+        assert "TF32" not in environment("data", torch.device("cpu"), "conv4")["engine"]
+    assert environment("data", GPU, "conv4")["engine"] == "streams"
 
 
 def test_jobs_of_convolutions_train_together_on_a_gpu_that_way(record, monkeypatch):

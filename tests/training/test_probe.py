@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import lth_utils as lth
+from benchmarks.gpu_bench import tf32
 from lth_utils import LotteryError, Recipe
 from lth_utils.data.splits import Split
 from lth_utils.training.lenet.mlp import linear_layers
@@ -45,6 +46,23 @@ def every_way(net: nn.Module, data: lth.Dataset):
     yield lambda: lth.train(net, data, R10, device="cpu")
     yield lambda: lth.evaluate(net, data)
     yield lambda: lth.find_ticket(lambda _: net, data, R10, 0.5, rounds=2)
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_a_gpu_gives_the_same_bits_and_rounds_only_where_it_may(on):
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.allow_tf32
+
+    class Asks(lth.LeNet):
+        def forward(self, images):
+            seen.append((cudnn.deterministic, cudnn.allow_tf32))
+            return super().forward(images)
+
+    seen: list[tuple[bool, bool]] = []
+    with tf32(on):
+        lth.train(Asks(0), DIGITS, R10, device="cpu")
+    assert set(seen) == {(True, on)}
+    assert (cudnn.deterministic, cudnn.allow_tf32) == before
 
 
 # --- labels -------------------------------------------------------------------
