@@ -6,12 +6,22 @@ import gpu_page
 import pytest
 from book_fixtures import ROOT
 
-PAGES = sorted((ROOT / "results" / "gpu").glob("*.json"))
+PAGES = gpu_page.pages(ROOT / "results" / "gpu")
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_each_row_is_one_that_was_measured(path):
-    stages = json.loads(path.read_text())["stages"]
+def test_a_card_that_was_not_measured_whole_is_not_shown(tmp_path):
+    whole = {stage: {} for stage in gpu_page.SHOWN}
+    cut = {stage: {} for stage in gpu_page.SHOWN[1:]}
+    broken = whole | {"ways": {"failed": "out of memory"}}
+    for name, stages in {"a": whole, "b": cut, "c": broken}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"stages": stages}))
+    assert gpu_page.pages(tmp_path) == [{"stages": whole}]
+    assert PAGES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page["environment"]["device"])
+def test_each_row_is_one_that_was_measured(page):
+    stages = page["stages"]
     table = gpu_page.steps(stages)
     measured = [stages["textbook"]] + stages["stacks"]["rows"] + stages["ways"]["rows"]
     known = {gpu_page.number(row["steps"]) for row in measured} | {""}
