@@ -25,7 +25,7 @@ HASH := $(shell { pwd -P; cat pyproject.toml requirements.lock; } | cksum | cut 
 READY := $(VENV)/ready-$(HASH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve try clean colab release grade record bench gpu pack lock
+.PHONY: help setup book test lint notebooks serve try clean colab release grade record bench gpu pack lock
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -33,6 +33,8 @@ help: ## this list
 
 book: notebooks ## run the notebooks, render the book, say where to open it
 	@$(PY) book/render.py
+
+setup: $(READY) ## make the environment, .venv, and nothing else
 
 test: lint ## style, types, every test, the book in a browser
 	@echo "Running the tests: 14 minutes on two cores"

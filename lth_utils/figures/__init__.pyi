@@ -1,4 +1,5 @@
 from . import plots as plots
+from .beginning import begin as begin
 from .diagrams import diagram as diagram
 from .explore import explore as explore
 from .glue import glue as glue
