@@ -88,10 +88,11 @@ class Kernel:
         number = self.client.execute(source, store_history=False, allow_stdin=False)
         heard = _Heard(number)
         until, stopped = time.monotonic() + seconds, ""
+        flood = f"it wrote more than {output / 1e6:g} million characters"
         while (reply := await self._reply(number)) is None:
             await self._listen(heard)
             if heard.size > output:
-                stopped = f"it wrote more than {output / 1e6:g} million characters"
+                stopped = flood
             elif time.monotonic() > until:
                 stopped = f"it took longer than {seconds:g} seconds"
             elif not await self.manager.is_alive():
@@ -101,6 +102,8 @@ class Kernel:
                 break
         while not heard.idle and await self._listen(heard, patience=1):
             pass
+        if heard.size > output:
+            stopped = stopped or flood
         if any(p.get("source") == "ask_exit" for p in reply.get("payload", [])):
             raise Dead("Python was told to end here")
         error, said = reply.get("ename", ""), reply.get("evalue", "")
@@ -117,15 +120,15 @@ class Kernel:
 
     async def _listen(self, heard: "_Heard", patience: float = 0) -> bool:
         """Take in what has been said; return whether there was anything."""
-        some = False
+        some, since = False, time.monotonic()
         while not heard.idle:
             try:
                 heard.hear(await self.client.get_iopub_msg(timeout=patience))
             except Empty:
                 break
             some = True
-            if heard.size > 2 * Limits().output and not patience:
-                break  # let the caller see it
+            if time.monotonic() - since > 1:
+                break  # the caller looks at the clock
         return some
 
     async def _interrupt(self, number: str, heard: "_Heard", why: str) -> dict:
@@ -136,7 +139,7 @@ class Kernel:
             if (reply := await self._reply(number)) is not None:
                 return reply
             await self._listen(heard)
-        raise Dead(f"{why}, and could not be interrupted")
+        raise Dead(f"{why[0].upper()}{why[1:]}, and could not be interrupted")
 
 
 class _Heard:
