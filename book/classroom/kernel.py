@@ -19,6 +19,9 @@ from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
+from lth_utils.errors import LotteryError
+from lth_utils.files.places import data_folder
+
 INSIDE = Path(__file__).with_name("inside.py").read_text("utf8")
 HIDDEN = "__import__('sys').modules['_classroom']"  # not among a student's names
 # What each kernel sees: one thread, and nothing of the user's own settings.
@@ -31,7 +34,8 @@ class Limits(NamedTuple):
     """What a submission may use.
 
     Attributes:
-        cell: Seconds for a cell.
+        cell: Seconds for an answer's cell, and for a test.
+        own: Seconds for another of the assignment's cells, which may train.
         notebook: Seconds for all cells together.
         output: Characters that a cell may write.
         memory: Bytes of a kernel's own memory.
@@ -39,9 +43,10 @@ class Limits(NamedTuple):
     """
 
     cell: float = 60
+    own: float = 180
     notebook: float = 300
     output: int = 10_000_000
-    memory: int = 6 * 2**30
+    memory: int = 4 * 2**30
     file: int = 2**28
 
 
@@ -176,16 +181,13 @@ class _Heard:
 @asynccontextmanager
 async def kernel(folder: Path, limits: Limits = Limits()) -> AsyncIterator[Kernel]:  # noqa: B008
     """Start a kernel that works in a folder; it is gone at the end, and its own."""
-    specs = KernelSpecManager(
-        kernel_dirs=[]
-    )  # this Python's, whatever others there are
+    # This Python's kernel, whatever others the user has installed.
+    specs = KernelSpecManager(kernel_dirs=[])
     manager = AsyncKernelManager(kernel_spec_manager=specs, kernel_name="python3")
+    about: dict[str, Any] = {"cwd": str(folder), "env": _environment(folder)}
+    about |= {"stdout": DEVNULL, "stderr": DEVNULL}  # cells print by messages
     try:
-        mute = {
-            "stdout": DEVNULL,
-            "stderr": DEVNULL,
-        }  # what cells print comes as messages
-        await manager.start_kernel(cwd=str(folder), env=_environment(folder), **mute)
+        await manager.start_kernel(**about)
         client = manager.client()
         client.start_channels()
         try:
@@ -216,6 +218,8 @@ def _prelude(limits: Limits) -> str:
 def _environment(folder: Path) -> dict[str, str]:
     """Return the environment of a kernel: its own home, one thread."""
     own = {name: str(folder) for name in ("HOME", "TMPDIR", "IPYTHONDIR")}
+    with suppress(LotteryError):  # no home folder
+        own["LTH_DATA"] = str(data_folder())  # read, so that nobody downloads
     own["LTH_RUNS"] = str(folder / "runs")
     own["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # its list of fonts takes a while
     threads = {f"{name}_NUM_THREADS": "1" for name in THREADS}

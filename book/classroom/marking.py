@@ -149,7 +149,7 @@ class _Run:
         if cell.name in self.deadly:
             self.halted = f"{self.deadly[cell.name]}, in the cell {cell.name}."
             return
-        ran = await self._run(python, cell.source)
+        ran = await self._run(python, cell.source, self.limits.own)
         if ran.stopped:
             self.halted = f"The cell {cell.name} was stopped: {ran.stopped}."
         elif ran.error:
@@ -174,12 +174,13 @@ class _Run:
         else:
             self._earn(cell, ran)
 
-    async def _run(self, python: Kernel, source: str) -> Ran:
+    async def _run(self, python: Kernel, source: str, most: float = 0) -> Ran:
         whole = f"the whole notebook took longer than {self.limits.notebook:g} seconds"
         left = self.until - time.monotonic()
         if left <= 0:
             return Ran(stopped=whole)
-        ran = await python.run(source, min(self.limits.cell, left), self.limits.output)
+        seconds = min(most or self.limits.cell, left)
+        ran = await python.run(source, seconds, self.limits.output)
         over = ran.stopped and time.monotonic() >= self.until
         return ran._replace(stopped=whole) if over else ran
 

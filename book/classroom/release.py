@@ -112,8 +112,8 @@ def _unpaired(source: str, mark: NotebookNode) -> Iterator[str]:
 def leaks(notebook: NotebookNode, assignment: Assignment) -> Iterator[str]:
     """Yield what a students' version must not have."""
     text = nbformat.writes(notebook)
-    if MARKER.search(text):
-        yield f"it would say {MARKER.search(text)[0]!r}"
+    if found := MARKER.search(text):
+        yield f"it would say {found[0]!r}"
     private = assignment.path.resolve().parent.as_posix()
     for place in ("notebooks/assignments", private):
         if place.casefold() in text.casefold():

@@ -35,6 +35,13 @@ class Cell(NamedTuple):
     points: float | None
     is_answer: bool
 
+    @property
+    def empty(self) -> str:
+        """An answer as students get it, by nbgrader's rule."""
+        region = r"( *)### BEGIN SOLUTION.*?### END SOLUTION"
+        stub = r"\1# YOUR CODE HERE\n\1raise NotImplementedError()"
+        return re.sub(region, stub, self.source, flags=re.DOTALL)
+
 
 class Assignment:
     """A source notebook, read once."""
@@ -74,7 +81,7 @@ class Assignment:
     @cached_property
     def questions(self) -> dict[str, float]:
         """Each question's most points, in the notebook's order."""
-        return {cell.name: cell.points for cell in self.cells if is_test(cell)}
+        return {cell.name: cell.points or 0.0 for cell in self.cells if is_test(cell)}
 
     @cached_property
     def title(self) -> str:

@@ -50,14 +50,13 @@ def leaderboard(marks: Class) -> Iterator[Row]:
     if not measures:
         return
     yield ["student", *measures]
-    missing = float("inf")
     rows = [
-        (student, *(mark.board.get(name, missing) for name in measures))
+        ([mark.board.get(name, float("inf")) for name in measures], student)
         for student, mark in marks
         if mark.board
     ]
-    for student, *values in sorted(rows, key=lambda row: row[1:]):
-        yield [student, *("" if value == missing else value for value in values)]
+    for values, student in sorted(rows):
+        yield [student, *("" if value == float("inf") else value for value in values)]
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:

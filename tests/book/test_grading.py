@@ -30,7 +30,7 @@ from lth_utils.errors import LotteryError
 NAME = "made-up"
 FILE = f"{NAME}.ipynb"
 LIMITS = Limits(cell=3, notebook=25, output=1_000_000)
-STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
+EMPTY = "def double(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()"
 NOT_JSON = '{"cells": ['
 
 
@@ -55,9 +55,11 @@ def without_marks(notebook: NotebookNode) -> NotebookNode:
 
 
 def copied(notebook: NotebookNode) -> NotebookNode:
-    """The answer twice, the second time untouched."""
-    double = copy.deepcopy(cell(notebook, "your-double"))
-    double.source, double.id = STUB, "a-copy"
+    """The answer twice, the second time untouched; a line left in the first."""
+    first = cell(notebook, "your-double")
+    double = copy.deepcopy(first)
+    double.source, double.id = EMPTY, "a-copy"
+    first.source += "\n    raise NotImplementedError()"
     notebook.cells.insert(4, double)
     return notebook
 
@@ -492,6 +494,13 @@ def test_a_students_cells_behind_the_last_test_are_not_run(mine):
     notebook.cells[-1].metadata = NotebookNode()
     found = answers(asked, notebook.cells)
     assert [len(cells) for cells in found.values()] == [1, 1]
+
+
+def test_an_empty_answer_is_what_students_get(mine):
+    asked = sources.Assignment(mine / FILE)
+    for each in asked.cells:
+        if each.is_answer:
+            assert each.empty == cell(released(asked), each.id).source
 
 
 def test_an_answer_that_became_markdown_is_an_answer(mine):

@@ -2,7 +2,9 @@
 
 import pytest
 from classroom.kernel import Limits
+from classroom.release import released
 from grading_fixtures import assignment, edited, lost, untouched
+from nbclient import NotebookClient
 
 NAME = "prune-by-magnitude"
 
@@ -33,6 +35,18 @@ def test_the_untouched_release_has_none(grade):
     found = grade(NAME, untouched(NAME))
     assert set(found.points.values()) == {0}
     assert set(found.messages.values()) == {"Not answered."}
+
+
+def test_the_slider_prunes_with_the_students_functions():
+    notebook = released(assignment(NAME))
+    for cell in assignment(NAME).cells:
+        if cell.is_answer:
+            (found,) = [each for each in notebook.cells if each.id == cell.id]
+            found.source = cell.source
+    NotebookClient(notebook, timeout=300).execute()
+    (slider,) = [cell for cell in notebook.cells if cell.id == "slider"]
+    (widget,) = [each for each in slider.outputs if "data" in each]
+    assert "application/vnd.jupyter.widget-view+json" in widget.data
 
 
 def test_code_that_never_ends_loses_its_questions_alone(grade):

@@ -20,7 +20,8 @@ from lth_utils.errors import LotteryError
 NAMES = sorted(path.stem for path in SOURCES.glob("*.ipynb"))
 EVERY = pytest.mark.parametrize("name", NAMES)
 REGION = r"### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)### END (?:SOLUTION|HIDDEN TESTS)"
-OFFERED = {"lth_utils", "torch", "numpy", "pandas", "matplotlib"}  # by Colab, or by us
+# What `lth_utils` brings along.
+OFFERED = {"lth_utils", "torch", "numpy", "pandas", "matplotlib", "scipy", "seaborn"}
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +93,17 @@ def test_students_need_the_library_alone(versions, name):
 
 @EVERY
 def test_students_are_told_what_they_learn_and_how_long_it_takes(versions, name):
-    opening = versions[name].cells[0].source
-    assert "**What you learn.**" in opening
-    assert "**Time.**" in opening
+    opening = "\n".join(c.source for c in versions[name].cells[:2])
+    assert re.search(r"\*\*(What you learn|You learn|Goal)", opening)
+    assert "**Time" in opening
     points = sum(mark_of(c).get("points", 0) for c in versions[name].cells)
-    assert f"{points} points" in opening
-    assert re.search(r"sparsity=", text_of(versions[name])), "there is no slider"
+    assert re.search(rf"\b{points:g}\s+points|points:\W*{points:g}\b", opening, re.I)
+
+
+@EVERY
+def test_there_is_a_slider_over_the_sparsity(versions, name):
+    source = "\n".join(c.source for c in versions[name].cells if c.cell_type == "code")
+    assert re.search(r"lth\.explore\(.*?\b(sparsity|density)=", source, re.DOTALL)
 
 
 def test_the_book_shows_no_assignment():
