@@ -1,28 +1,22 @@
 """The assignment on pruning: right answers, none, and plausible slips."""
 
+import re
+
 import pytest
 from classroom.kernel import Limits
 from classroom.release import released
+from classroom.sources import SOURCES
 from grading_fixtures import assignment, edited, lost, untouched
 from nbclient import NotebookClient
 
 NAME = "prune-by-magnitude"
 
 
-def test_the_points_are_as_its_readme_says():
-    assert assignment(NAME).questions == {
-        "lowest": 1,
-        "exact": 2,
-        "ties": 1,
-        "shares": 1,
-        "layers": 1,
-        "global": 1,
-        "equals": 1,
-        "apply": 1,
-        "step": 1,
-        "memory": 1,
-        "density": 1,
-    }
+def test_the_points_are_as_the_readme_says():
+    readme = (SOURCES / "README.md").read_text("utf8").split("## Prune by magnitude")[1]
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", readme, re.MULTILINE)
+    assert assignment(NAME).questions == {name: float(most) for name, most in rows}
+    assert f"{assignment(NAME).total:g} points" in readme
 
 
 def test_the_solution_has_full_marks(grade):
