@@ -7,7 +7,7 @@
   records have directives of their own: speed (`speed_page.py`, `gpu_page.py`), what
   replicated (`claims_page.py`), the paper's figures (`figures_page.py`).
 - `chapter_pages.py` folds solutions and says how long a chapter is;
-  `front_page.py` draws the first page's ticket.
+  `front_page.py` draws the first page's ticket; `lab_page.py` shows the ticket lab.
 """
 
 import shutil
@@ -21,6 +21,7 @@ import executed
 import figures_page
 import front_page
 import gpu_page
+import lab_page
 import speed_page
 from docutils import nodes
 from page_parts import row, stop, table
@@ -140,6 +141,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     claims_page.setup(app)
     figures_page.setup(app)
     gpu_page.setup(app)
+    lab_page.setup(app)
     app.connect("env-get-outdated", check_copies)
     app.connect("source-read", read_copy)
     app.connect("html-page-context", drop_thebe, priority=999)
