@@ -18,7 +18,7 @@ from lth_utils.figures.lab.payload import ARMS, BROKEN
 TOLD, ARRAYS = stored.read()
 KNOWN = {each["name"]: each for each in TOLD["networks"]}
 ROUNDS = (*make_lab.RECORDED, *make_lab.BEYOND)
-SOME = ("dense-0", "ticket-3", "reinit-7", "random-11", "ticket-20", "random-26")
+SOME = ("dense-0", "ticket-7", "reinit-7", "random-11", "ticket-20", "random-26")
 IMAGES = 1_000
 
 

@@ -2,8 +2,9 @@
 // whose script of JSON is the payload; nothing outside the box is touched.
 import { SIDE, best, centred, counts, network, opened, probabilities, reach, stroke } from "./networks.js";
 
-const ABOVE = [255, 176, 64]; // a weight's colour: above zero, or below
-const BELOW = [176, 160, 255];
+const ABOVE = "#ffb040"; // a weight's colour: above zero, or below
+const BELOW = "#b0a0ff";
+const PEN = [255, 176, 64];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const GAP = 8; // between the layers' pictures
 
@@ -47,7 +48,7 @@ function skeleton(lab) {
     <p><button type="button" data-do="ask">Ask all four about the ${lab.labels.length} test images</button></p>
     <table class="lth-lab-counter">
       <caption>A byte holds a weight, or eight places of a mask; a bias takes four. Each weight is one multiplication an image.</caption>
-      <thead><tr><th scope="col"></th><th scope="col">sparse</th><th scope="col">dense</th><th scope="col">of dense</th></tr></thead>
+      <thead><tr><td></td><th scope="col">sparse</th><th scope="col">dense</th><th scope="col">of dense</th></tr></thead>
       <tbody>${["weights", "bytes", "multiplications"].map((what) =>
         `<tr data-count="${what}"><th scope="row">${what}</th><td></td><td></td><td></td></tr>`).join("")}</tbody>
     </table>
@@ -59,7 +60,7 @@ function skeleton(lab) {
         ${100 * lab.broken} point below the dense network’s. Go down with the slider, ask, and mark the first
         density at which you think it is.</p>
       <p>${["ticket", "random"].map((arm) => `<span><button type="button" data-mark="${arm}">Mark this density for the
-        ${arm === "ticket" ? "ticket" : "random mask"}</button> <output data-marked="${arm}">not marked</output></span>`).join(" ")}</p>
+        ${arm === "ticket" ? "ticket" : "random mask"}</button> <b data-marked="${arm}">not marked</b></span>`).join(" ")}</p>
       <p><button type="button" data-do="reveal" disabled>How near was I?</button></p>
       <p class="lth-lab-verdict"></p>
     </div>
@@ -144,7 +145,7 @@ export async function mount(box) {
     const what = chosen === null ? "Your drawing, centred and scaled." : `A test image of a ${lab.labels[chosen]}.`;
     seen.setAttribute("aria-label", picture ? what : "Nothing is drawn yet.");
     const at = pen.shown ? Math.floor(pen.y) * SIDE + Math.floor(pen.x) : -1;
-    paint(pad, (place) => (place === at ? ABOVE : grey(drawing)(place)));
+    paint(pad, (place) => (place === at ? PEN : grey(drawing)(place)));
   }
 
   function draw(from, to) {
@@ -177,14 +178,20 @@ export async function mount(box) {
     const read = `No weight reads ${none} of the ${found.length} pixels; at most ${most} of 300 read one.`;
     figure.querySelector(".lth-lab-note").textContent = read;
     pixels.setAttribute("aria-label", `The input's pixels, brighter where more weights read them. ${read}`);
-    const dots = new Map();
+    const context = weights.getContext("2d");
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, weights.width, weights.height);
+    const share = counts(layers).weights / counts(nets[0]).weights;
+    const size = share < 0.02 ? 3 : share < 0.1 ? 2 : 1; // few dots would not be seen
     layers.forEach(({ rows, starts, columns, values }, n) => {
       const [down, right] = [[0, 0], [300 + GAP, 0], [300 + GAP, 300 + GAP]][n];
       for (let row = 0; row < rows; row++) {
-        for (let i = starts[row]; i < starts[row + 1]; i++) dots.set((down + row) * weights.width + right + columns[i], values[i] < 0 ? BELOW : ABOVE);
+        for (let i = starts[row]; i < starts[row + 1]; i++) {
+          context.fillStyle = values[i] < 0 ? BELOW : ABOVE;
+          context.fillRect(right + columns[i], down + row, size, size);
+        }
       }
     });
-    paint(weights, (place) => dots.get(place) ?? [0, 0, 0]);
     const left = layers.map((layer) => number(layer.values.length)).join(", ");
     weights.setAttribute("aria-label", `Each weight alive, a dot: ${left} in the three layers. Orange is above zero, purple below, black pruned.`);
   }
