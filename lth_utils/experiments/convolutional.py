@@ -113,7 +113,7 @@ def _dropout(base: Experiment) -> Study:
     if base.profile == "quick":  # four rounds' weights go in one
         plain = replace(
             plain,
-            recipe=replace(base.recipe, iterations=180, evaluate_every=45),
+            recipe=replace(base.recipe, iterations=180, evaluate_every=60),
             pruning=_at_once(base.pruning, 4),
             rounds=2,
         )
