@@ -126,7 +126,7 @@ def _dropout(base: Experiment) -> Study:
     if base.profile == "quick":  # four of the paper's rounds in one
         plain = replace(
             plain,
-            recipe=replace(base.recipe, iterations=180, evaluate_every=45),
+            recipe=replace(base.recipe, iterations=180, evaluate_every=60),
             pruning=_at_once(PRUNING[base.name], 4),
             rounds=2,
         )
@@ -208,7 +208,7 @@ def _one_cut(quick: Experiment, digits: Recipe) -> Study:
     cut = replace(
         quick, pruning=_at_once(quick.pruning, 6), rounds=1, control_rounds=(1,)
     )
-    short = replace(digits, batch_size=30, evaluate_every=90)
+    short = replace(digits, batch_size=30, evaluate_every=120)
     return _deep(cut, short, 360, {"0.1": (0.1, 0), "warmup": (0.1, 20_000)})
 
 

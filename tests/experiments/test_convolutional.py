@@ -203,8 +203,8 @@ def test_the_quick_dropout_prunes_four_rounds_at_once(name):
 @pytest.mark.parametrize("name", CONVS)
 def test_the_quick_dropout_is_short_and_seldom_evaluated(name):
     without, dropped = (part.recipe for part in plan(f"{name}-dropout", "quick").parts)
-    assert (without.iterations, without.evaluate_every) == (180, 45)
-    assert (dropped.iterations, dropped.evaluate_every) == (540, 135)
+    assert (without.iterations, without.evaluate_every) == (180, 60)
+    assert (dropped.iterations, dropped.evaluate_every) == (540, 180)
     assert dropped.lr == without.lr == plan(name, "quick").recipe.lr
 
 
