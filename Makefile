@@ -25,7 +25,7 @@ HASH := $(shell { pwd -P; cat pyproject.toml requirements.lock; } | cksum | cut 
 READY := $(VENV)/ready-$(HASH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve try clean colab release grade record bench gpu pack lock
+.PHONY: help book test lint notebooks serve try clean colab release grade slides figures stick record bench gpu pack lock
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -66,6 +66,12 @@ release: $(READY) ## write the students' version of the assignments
 grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades.csv
 	@test -n "$(FROM)" || { echo "Say where the submissions are: make grade FROM=folder"; exit 1; }
 	@$(PY) book/assignments.py grade "$(FROM)"
+
+slides: notebooks ## make one HTML file of a lecture, for any browser
+	@$(PY) book/make_slides.py
+
+figures: notebooks ## write each figure as SVG and PNG into _build/figures
+	@$(PY) book/export_figures.py
 
 record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
 	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record$(if $(AGAIN), --again)
