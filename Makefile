@@ -73,6 +73,9 @@ slides: notebooks ## make one HTML file of a lecture, for any browser
 figures: notebooks ## write each figure as SVG and PNG into _build/figures
 	@$(PY) book/export_figures.py
 
+stick: $(READY) ## fill _build/stick for a room without a network, 3 GB
+	@$(PY) book/make_stick.py $(PLATFORM)$(if $(VERSION), --version "$(VERSION)")
+
 record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
 	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record$(if $(AGAIN), --again)
 

@@ -162,15 +162,19 @@ def _figure(
 
 def _middle(html: str) -> tuple[str, bytes, str]:
     """Return media type, bytes and alt text of a slider's middle stop."""
-    held = re.search(r'<script type="application/json">(.*?)</script>', html, re.S)
-    stops = json.loads(held[1]) if held else []
-    if not stops:
-        raise LotteryError("A slider holds no pictures: run its chapter again.")
-    stop = stops[len(stops) // 2]
-    head, _, body = stop["src"].partition(",")
+    printed = re.search(r'<img src="([^"]*)" alt="([^"]*)"[^>]*"lth-print"', html)
+    if printed:  # it is the one that paper shows
+        source, alt = unescape(printed[1]), unescape(printed[2])
+    else:
+        held = re.search(r'<script type="application/json">(.*?)</script>', html, re.S)
+        stops = json.loads(held[1]) if held else []
+        if not isinstance(stops, list) or not stops:
+            raise LotteryError("A slider holds no pictures: run its chapter again.")
+        source, alt = (stops[len(stops) // 2][part] for part in ("src", "alt"))
+    head, _, body = source.partition(",")
     kind, *coding = head.removeprefix("data:").split(";")
     drawn = base64.b64decode(body) if "base64" in coding else unquote_to_bytes(body)
-    return kind, drawn, _plain(stop["alt"])
+    return kind, drawn, _plain(alt)
 
 
 def _alone(html: str) -> bytes:
