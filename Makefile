@@ -73,7 +73,7 @@ slides: notebooks ## make one HTML file of a lecture, for any browser
 figures: notebooks ## write each figure as SVG and PNG into _build/figures
 	@$(PY) book/export_figures.py
 
-stick: $(READY) ## fill _build/stick for a room without a network, 3 GB
+stick: $(READY) ## fill _build/stick for a class without a network; PLATFORM=...
 	@$(PY) book/make_stick.py $(PLATFORM)$(if $(VERSION), --version "$(VERSION)")
 
 record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
