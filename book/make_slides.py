@@ -35,6 +35,7 @@ from claims_page import counts
 
 from lth_utils.cli import print_anywhere
 from lth_utils.errors import LotteryError, choose
+from lth_utils.figures.glue import joined
 from lth_utils.files.atomic import atomic_file
 from lth_utils.files.places import check_writable
 
@@ -196,7 +197,8 @@ def _html(book: Book, slide: Slide, text: str) -> str:
             f"{left[0]} is neither a figure, ![](chapter/name) on a line of its own,"
             " nor a value, {glue:text}`../../notebooks/chapter.ipynb::name:.2f`."
         )
-    return MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    return markdown.render(joined(text))
 
 
 def _count(slide: Slide, word: str) -> str:
@@ -228,7 +230,7 @@ def main(root: Path = ROOT) -> int:
     print_anywhere()
     try:
         slides = read(root)
-        with step("Writing the slides into _build/slides: seconds"):
+        with step("Writing the slides into _build/slides: a minute"):
             page = make(root)
     except LotteryError as error:
         print(error, file=sys.stderr)
