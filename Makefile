@@ -26,7 +26,7 @@ HASH := $(shell { pwd -P; cat pyproject.toml requirements.lock; } | cksum | cut 
 READY := $(VENV)/ready-$(HASH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test lint notebooks serve try clean colab release grade record bench gpu pack lock
+.PHONY: help setup book test lint notebooks serve try clean colab release grade slides figures stick record bench gpu pack lock
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -69,6 +69,15 @@ release: $(READY) ## write the students' version of the assignments
 grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades
 	@test -n "$(FROM)" || { echo "Say where the submissions are: make grade FROM=folder"; exit 1; }
 	@$(PY) book/assignments.py grade "$(FROM)" --source "$(SOURCE)" --assignment "$(ASSIGNMENT)"
+
+slides: notebooks ## make one HTML file of a lecture, for any browser
+	@$(PY) book/make_slides.py
+
+figures: notebooks ## write each figure as SVG and PNG into _build/figures
+	@$(PY) book/export_figures.py
+
+stick: $(READY) ## fill _build/stick for a class without a network; PLATFORM=...
+	@$(PY) book/make_stick.py $(PLATFORM)$(if $(VERSION), --version "$(VERSION)")
 
 record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
 	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record$(if $(AGAIN), --again)
