@@ -2,6 +2,7 @@
 #
 # PYTHON=python3.12  which Python makes the environment (3.11 to 3.13)
 # UV=                use plain pip even where uv is installed
+# SOURCE=folder      your own assignments, for make release and make grade
 # LTH_RUNS=folder    where trained runs are kept
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -61,11 +62,11 @@ colab: $(READY) ## run every chapter as Colab would (needs Python 3.12)
 	@$(PY) tests/colab.py $(CHAPTERS)
 
 release: $(READY) ## write the students' version of the assignments
-	@$(PY) book/assignments.py release
+	@$(PY) book/assignments.py release --source "$(SOURCE)" --assignment "$(ASSIGNMENT)"
 
-grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades.csv
+grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades
 	@test -n "$(FROM)" || { echo "Say where the submissions are: make grade FROM=folder"; exit 1; }
-	@$(PY) book/assignments.py grade "$(FROM)"
+	@$(PY) book/assignments.py grade "$(FROM)" --source "$(SOURCE)" --assignment "$(ASSIGNMENT)"
 
 record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
 	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record$(if $(AGAIN), --again)

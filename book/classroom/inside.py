@@ -6,7 +6,7 @@ defined, so that a test meets its own helpers and not a student's of that name.
 
 import contextlib
 
-_kept = {}
+_kept: dict[str, object] = {}
 
 
 def limit(memory, file, seconds):

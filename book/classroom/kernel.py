@@ -19,6 +19,9 @@ from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
+from lth_utils.errors import LotteryError
+from lth_utils.files.places import data_folder
+
 INSIDE = Path(__file__).with_name("inside.py").read_text("utf8")
 HIDDEN = "__import__('sys').modules['_classroom']"  # not among a student's names
 # What each kernel sees: one thread, and nothing of the user's own settings.
@@ -31,7 +34,8 @@ class Limits(NamedTuple):
     """What a submission may use.
 
     Attributes:
-        cell: Seconds for a cell.
+        cell: Seconds for an answer's cell, and for a test.
+        own: Seconds for another of the assignment's cells, which may train.
         notebook: Seconds for all cells together.
         output: Characters that a cell may write.
         memory: Bytes of a kernel's own memory.
@@ -39,9 +43,10 @@ class Limits(NamedTuple):
     """
 
     cell: float = 60
+    own: float = 180
     notebook: float = 300
     output: int = 10_000_000
-    memory: int = 6 * 2**30
+    memory: int = 4 * 2**30
     file: int = 2**28
 
 
@@ -88,10 +93,11 @@ class Kernel:
         number = self.client.execute(source, store_history=False, allow_stdin=False)
         heard = _Heard(number)
         until, stopped = time.monotonic() + seconds, ""
+        flood = f"it wrote more than {output / 1e6:g} million characters"
         while (reply := await self._reply(number)) is None:
             await self._listen(heard)
             if heard.size > output:
-                stopped = f"it wrote more than {output / 1e6:g} million characters"
+                stopped = flood
             elif time.monotonic() > until:
                 stopped = f"it took longer than {seconds:g} seconds"
             elif not await self.manager.is_alive():
@@ -101,6 +107,8 @@ class Kernel:
                 break
         while not heard.idle and await self._listen(heard, patience=1):
             pass
+        if heard.size > output:
+            stopped = stopped or flood
         if any(p.get("source") == "ask_exit" for p in reply.get("payload", [])):
             raise Dead("Python was told to end here")
         error, said = reply.get("ename", ""), reply.get("evalue", "")
@@ -117,15 +125,15 @@ class Kernel:
 
     async def _listen(self, heard: "_Heard", patience: float = 0) -> bool:
         """Take in what has been said; return whether there was anything."""
-        some = False
+        some, since = False, time.monotonic()
         while not heard.idle:
             try:
                 heard.hear(await self.client.get_iopub_msg(timeout=patience))
             except Empty:
                 break
             some = True
-            if heard.size > 2 * Limits().output and not patience:
-                break  # let the caller see it
+            if time.monotonic() - since > 1:
+                break  # the caller looks at the clock
         return some
 
     async def _interrupt(self, number: str, heard: "_Heard", why: str) -> dict:
@@ -136,7 +144,7 @@ class Kernel:
             if (reply := await self._reply(number)) is not None:
                 return reply
             await self._listen(heard)
-        raise Dead(f"{why}, and could not be interrupted")
+        raise Dead(f"{why[0].upper()}{why[1:]}, and could not be interrupted")
 
 
 class _Heard:
@@ -173,16 +181,13 @@ class _Heard:
 @asynccontextmanager
 async def kernel(folder: Path, limits: Limits = Limits()) -> AsyncIterator[Kernel]:  # noqa: B008
     """Start a kernel that works in a folder; it is gone at the end, and its own."""
-    specs = KernelSpecManager(
-        kernel_dirs=[]
-    )  # this Python's, whatever others there are
+    # This Python's kernel, whatever others the user has installed.
+    specs = KernelSpecManager(kernel_dirs=[])
     manager = AsyncKernelManager(kernel_spec_manager=specs, kernel_name="python3")
+    about: dict[str, Any] = {"cwd": str(folder), "env": _environment(folder)}
+    about |= {"stdout": DEVNULL, "stderr": DEVNULL}  # cells print by messages
     try:
-        mute = {
-            "stdout": DEVNULL,
-            "stderr": DEVNULL,
-        }  # what cells print comes as messages
-        await manager.start_kernel(cwd=str(folder), env=_environment(folder), **mute)
+        await manager.start_kernel(**about)
         client = manager.client()
         client.start_channels()
         try:
@@ -213,6 +218,8 @@ def _prelude(limits: Limits) -> str:
 def _environment(folder: Path) -> dict[str, str]:
     """Return the environment of a kernel: its own home, one thread."""
     own = {name: str(folder) for name in ("HOME", "TMPDIR", "IPYTHONDIR")}
+    with suppress(LotteryError):  # no home folder
+        own["LTH_DATA"] = str(data_folder())  # read, so that nobody downloads
     own["LTH_RUNS"] = str(folder / "runs")
     own["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # its list of fonts takes a while
     threads = {f"{name}_NUM_THREADS": "1" for name in THREADS}

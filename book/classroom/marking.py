@@ -26,17 +26,19 @@ class Marks(NamedTuple):
         messages: What was wrong, by question; a question with all its points
             has none.
         board: The figures for the class's leaderboard, by measure.
+        unread: Why nothing of it could be graded, or "".
     """
 
     points: dict[str, float]
     messages: dict[str, str]
     board: dict[str, float]
+    unread: str = ""
 
 
 def nothing(assignment: Assignment, why: str) -> Marks:
     """Return no points, for one reason."""
     none = dict.fromkeys(assignment.questions, 0.0)
-    return Marks(none, dict.fromkeys(none, why), {})
+    return Marks(none, {}, {}, why)
 
 
 async def mark(
@@ -56,14 +58,17 @@ async def mark(
         folder: An empty one, where it works.
         limits: What it may use, all times together.
     """
-    until = time.monotonic() + limits.notebook
     deadly: dict[str, str] = {}
+    until = None
     while True:
-        way = _Run(assignment, answers, limits, until, deadly)
+        way = _Run(assignment, answers, limits, deadly)
         try:
             async with kernel(folder, limits) as python:
+                until = way.begin(until)
                 return await way.through(python)
         except Dead as dead:
+            if not way.at:
+                raise  # before the first cell: not the student's doing
             deadly[way.at] = str(dead)
 
 
@@ -79,8 +84,9 @@ async def run(
     Raises:
         Dead: If the kernel ended.
     """
-    until = time.monotonic() + limits.notebook
-    return await _Run(assignment, answers, limits, until, {}).through(python, last)
+    way = _Run(assignment, answers, limits, {})
+    way.begin()
+    return await way.through(python, last)
 
 
 class _Run:
@@ -91,18 +97,22 @@ class _Run:
         assignment: Assignment,
         answers: Answers,
         limits: Limits,
-        until: float,
         deadly: Mapping[str, str],
     ) -> None:
         self.assignment = assignment
         self.answers = answers
         self.limits = limits
-        self.until = until
+        self.until = 0.0  # on the clock
         self.deadly = deadly
         self.at = ""  # the cell that is run now
         self.slips: list[str] = []  # in cells since the last test
         self.halted = ""  # why one of these did not come to its end
         self.marks = Marks({}, {}, {})
+
+    def begin(self, until: float | None = None) -> float:
+        """Start the clock, or go by one that runs; return when it is over."""
+        self.until = until or time.monotonic() + self.limits.notebook
+        return self.until
 
     async def through(self, python: Kernel, last: str = "") -> Marks:
         """Run the cells, up to the question `last` if one is named."""
@@ -139,7 +149,7 @@ class _Run:
         if cell.name in self.deadly:
             self.halted = f"{self.deadly[cell.name]}, in the cell {cell.name}."
             return
-        ran = await self._run(python, cell.source)
+        ran = await self._run(python, cell.source, self.limits.own)
         if ran.stopped:
             self.halted = f"The cell {cell.name} was stopped: {ran.stopped}."
         elif ran.error:
@@ -164,12 +174,15 @@ class _Run:
         else:
             self._earn(cell, ran)
 
-    async def _run(self, python: Kernel, source: str) -> Ran:
+    async def _run(self, python: Kernel, source: str, most: float = 0) -> Ran:
+        whole = f"the whole notebook took longer than {self.limits.notebook:g} seconds"
         left = self.until - time.monotonic()
         if left <= 0:
-            whole = f"{self.limits.notebook:g} seconds"
-            return Ran(stopped=f"the whole notebook took longer than {whole}")
-        return await python.run(source, min(self.limits.cell, left), self.limits.output)
+            return Ran(stopped=whole)
+        seconds = min(most or self.limits.cell, left)
+        ran = await python.run(source, seconds, self.limits.output)
+        over = ran.stopped and time.monotonic() >= self.until
+        return ran._replace(stopped=whole) if over else ran
 
     def _zero(self, cell: Cell, why: str) -> None:
         self.marks.points[cell.name] = 0.0

@@ -27,7 +27,10 @@ STEPS = (
     preprocessors.ComputeChecksums,
 )
 WHAT = ("SOLUTION", "HIDDEN TESTS")
-MARKER = re.compile(r"\b(begin|end)\W*(solutions?|hidden\W*tests?)\b", re.IGNORECASE)
+MARKER = re.compile(
+    r"(?:#.*?\b(?i:(begin|end)[\s_-]*(solution|hidden[\s_-]*test)))"
+    r"|\b(BEGIN|END) (SOLUTION|HIDDEN TEST)"
+)
 
 
 def release(assignments: Sequence[Assignment], folder: Path) -> list[Path]:
@@ -82,30 +85,35 @@ def faults(notebook: NotebookNode) -> Iterator[str]:
         where = f"cell {mark.get('grade_id') or cell.get('id', '?')}"
         if mark.get("grade") and mark.get("solution"):
             yield f"{where} is an answer and its test in one: expected two cells"
-        opened = ""
-        for line in cell.source.splitlines():
-            if not (found := MARKER.search(line)):
-                continue
-            begins = found[1].upper() == "BEGIN"
-            what = WHAT[0] if found[2].upper().startswith("SOL") else WHAT[1]
-            right = f"### {found[1].upper()} {what}"
-            if line.strip() != right:
-                yield f"{where} says {line.strip()!r}: expected {right!r}"
-            if begins == bool(opened) or (not begins and opened != what):
-                yield f"{where} has {right!r} where it does not pair with another"
-            opened = what if begins else ""
-            if not mark.get("solution" if what == WHAT[0] else "grade"):
-                kind = "an answer" if what == WHAT[0] else "a test"
-                yield f"{where} has {right!r}, but is not marked as {kind}"
-        if opened:
-            yield f"{where} has no '### END {opened}'"
+        yield from (f"{where} {fault}" for fault in _unpaired(cell.source, mark))
+
+
+def _unpaired(source: str, mark: NotebookNode) -> Iterator[str]:
+    """Yield what is wrong with the markers in a cell."""
+    opened = ""
+    for line in source.splitlines():
+        if not (found := MARKER.search(line)):
+            continue
+        side, kind = (each.upper() for each in found.groups() if each)
+        what = WHAT[0] if kind == WHAT[0] else WHAT[1]
+        right = f"### {side} {what}"
+        if line.strip() != right:
+            yield f"says {line.strip()!r}: expected {right!r}"
+        if (opened or "nothing") != ("nothing" if side == "BEGIN" else what):
+            yield f"has {right!r} where it does not pair with another"
+        opened = what if side == "BEGIN" else ""
+        if not mark.get("solution" if what == WHAT[0] else "grade"):
+            cell = "an answer" if what == WHAT[0] else "a test"
+            yield f"has {right!r}, but is not marked as {cell}"
+    if opened:
+        yield f"has no '### END {opened}'"
 
 
 def leaks(notebook: NotebookNode, assignment: Assignment) -> Iterator[str]:
     """Yield what a students' version must not have."""
     text = nbformat.writes(notebook)
-    if MARKER.search(text):
-        yield f"it would say {MARKER.search(text)[0]!r}"
+    if found := MARKER.search(text):
+        yield f"it would say {found[0]!r}"
     private = assignment.path.resolve().parent.as_posix()
     for place in ("notebooks/assignments", private):
         if place.casefold() in text.casefold():

@@ -2,7 +2,8 @@
 
 import ast
 import dis
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,13 @@ class Cell(NamedTuple):
     source: str
     points: float | None
     is_answer: bool
+
+    @property
+    def empty(self) -> str:
+        """An answer as students get it, by nbgrader's rule."""
+        region = r"( *)### BEGIN SOLUTION.*?### END SOLUTION"
+        stub = r"\1# YOUR CODE HERE\n\1raise NotImplementedError()"
+        return re.sub(region, stub, self.source, flags=re.DOTALL)
 
 
 class Assignment:
@@ -73,12 +81,35 @@ class Assignment:
     @cached_property
     def questions(self) -> dict[str, float]:
         """Each question's most points, in the notebook's order."""
-        return {cell.name: cell.points for cell in self.cells if is_test(cell)}
+        return {cell.name: cell.points or 0.0 for cell in self.cells if is_test(cell)}
+
+    @cached_property
+    def title(self) -> str:
+        """Its title, or its name."""
+        cells = self.notebook.cells
+        titles = re.findall(r"^# (.+)", "\n".join(_texts(cells)), re.MULTILINE)
+        return titles[0] if titles else self.name
+
+    @cached_property
+    def headings(self) -> dict[str, str]:
+        """The heading under which each question stands."""
+        found, heading = {}, self.title
+        for cell in self.notebook.cells:
+            if cell.cell_type == "markdown":
+                heads = re.findall(r"^##+ (.+)", cell.source, re.MULTILINE)
+                heading = heads[-1] if heads else heading
+            elif mark_of(cell).get("grade"):
+                found[mark_of(cell).grade_id] = heading
+        return found
 
     @property
     def total(self) -> float:
         """All questions' points."""
         return sum(self.questions.values())
+
+
+def _texts(cells: Sequence[NotebookNode]) -> Iterator[str]:
+    return (cell.source for cell in cells if cell.cell_type == "markdown")
 
 
 def is_test(cell: Cell) -> bool:

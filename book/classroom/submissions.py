@@ -12,7 +12,6 @@ from classroom.sources import Assignment, bound, is_test, mark_of
 from lth_utils.errors import LotteryError
 
 LARGEST = 200_000_000  # bytes of a notebook; its outputs are not needed
-STUB = "raise NotImplementedError()"
 
 Answers = dict[str, list[str]]  # to each answer cell's name, the cells that fill it
 
@@ -136,15 +135,13 @@ def answers(assignment: Assignment, cells: Sequence[NotebookNode]) -> Answers:
         else:
             ahead.append(cell.source)
         current = answer
-    for answer, sources in found.items():
-        written = [source for source in sources if STUB not in source]
-        if not written:  # perhaps in the cell of another answer
-            written = [
-                source
-                for names, source in code
-                if names & defines[answer] and STUB not in source
-            ]
-        found[answer] = written or sources
+    for each in asked:
+        sources, empty = found[each.name], each.empty.strip()
+        if not any(source.strip() != empty for source in sources):
+            # Perhaps it is in the cell of another answer.
+            sources = sources + [s for names, s in code if names & defines[each.name]]
+        written = [source for source in sources if source.strip() != empty]
+        found[each.name] = written or sources[:1]
     return found
 
 
@@ -156,9 +153,10 @@ class _Own:
         self.answers = {cell.name: cell.name for cell in asked}
         self.ids = {cell.id: cell.name for cell in asked}
         marks = [(cell, mark_of(cell)) for cell in assignment.notebook.cells]
-        locked = [(c, m) for c, m in marks if not m.get("solution")]
-        self.locked = {_key(cell) for cell, _ in locked}
-        self.locked |= {m.get("grade_id") for _, m in locked} - {None}
+        locked = [cell for cell, mark in marks if not mark.get("solution")]
+        self.locked = {_key(cell) for cell in locked} | {
+            c.get("id", "") for c in locked
+        }
         tests = [cell for cell in assignment.cells if is_test(cell)]
         self.tests = {cell.name for cell in tests} | {cell.id for cell in tests}
         own = [cell for cell in assignment.cells if not cell.is_answer]
@@ -167,8 +165,8 @@ class _Own:
 
     def answer(self, cell: NotebookNode) -> str:
         """Return the answer that a cell is marked as, or ""."""
-        name = self.answers.get(mark_of(cell).get("grade_id"))
-        return name or self.ids.get(cell.get("id"), "")
+        name = self.answers.get(mark_of(cell).get("grade_id", ""))
+        return name or self.ids.get(cell.get("id", ""), "")
 
     def is_locked(self, cell: NotebookNode) -> bool:
         """Whether a cell is one that students were told to leave alone."""

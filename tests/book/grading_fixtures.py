@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import nbformat
 import pytest
 from book_fixtures import ROOT
 from classroom.kernel import HIDDEN, Dead, Limits, kernel
 from classroom.marking import Marks, run
 from classroom.release import released
 from classroom.sources import SOURCES, Assignment, mark_of
+from nbformat import NotebookNode, v4
 
 assert str(ROOT / "book") in sys.path  # by book_fixtures
 
@@ -61,6 +63,64 @@ def lost(name: str, found: Marks) -> dict[str, float]:
     return {q: most[q] - p for q, p in found.points.items() if p < most[q]}
 
 
+def code(source: str, name: str, **mark: object) -> NotebookNode:
+    """Return a locked code cell, as nbgrader marks it."""
+    about = {"grade": False, "grade_id": name, "locked": True, "solution": False}
+    about |= {"schema_version": 3, "task": False, **mark}
+    return v4.new_code_cell(source, id=name, metadata={"nbgrader": about})
+
+
+def made_up(folder: Path, name: str) -> Assignment:
+    """Write a small assignment, which needs no library, into a folder."""
+    answer, test = {"solution": True, "locked": False}, {"grade": True}
+    cells = [
+        v4.new_markdown_cell("# Made up\n\n## Twice", id="title"),
+        code("x = 1", "set-up"),
+        code(DOUBLE, "your-double", **answer),
+        code(CHECK, "check"),
+        code(TEST_DOUBLE, "double", points=2, **test),
+        v4.new_markdown_cell("## Loud", id="loud"),
+        code(SHOUT, "your-shout", **answer),
+        code(TEST_SHOUT, "shout", points=1, **test),
+        code("publish(len(shout('figure')))", "after"),
+    ]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+    return Assignment(folder / f"{name}.ipynb")
+
+
+DOUBLE = """\
+def double(x):
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION"""
+CHECK = """\
+def check(found, expected):
+    assert found == expected, f"Expected {expected}, and {found!r} came."
+def publish(value):
+    from IPython.display import publish_display_data
+    name = {"scrapbook": {"name": "leaderboard_length"}}
+    data = {"application/papermill.record/text/plain": str(value)}
+    publish_display_data(data, name)"""
+TEST_DOUBLE = """\
+assert double(2) is not None, "double gives nothing back."
+check(double(2), 4)
+### BEGIN HIDDEN TESTS
+hidden_input = 21
+check(double(hidden_input), 42)
+### END HIDDEN TESTS"""
+SHOUT = """\
+def shout(text):
+    ### BEGIN SOLUTION
+    return text.upper() + "!"
+    ### END SOLUTION"""
+TEST_SHOUT = """\
+check(shout("a"), "A!")
+publish(len(shout("a")))"""
+
+
 class _Grader:
     """Grades in one kernel, emptied each time; a dead one is replaced."""
 
@@ -72,13 +132,13 @@ class _Grader:
 
     def __call__(
         self,
-        name: str,
+        name: str | Assignment,
         answers: Mapping[str, str] | None = None,
         until: str = "",
         limits: Limits = Limits(),  # noqa: B008
     ) -> Marks:
         given = dict(answers or {})
-        asked = assignment(name)
+        asked = assignment(name) if isinstance(name, str) else name
         filled = {
             cell.name: [given.pop(cell.name, given.pop(cell.id, cell.source))]
             for cell in asked.cells
