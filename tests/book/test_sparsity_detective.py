@@ -76,7 +76,7 @@ STRUCTURE = [
     ("mask.double()", "mask.double().T", "Count for each unit, along its row"),
     ("* (1 - p)", "", "at a density of 0.6, structure says 0.4"),
     (" / chance", "", "Is the variance held against n p (1 - p)?"),
-    (".var()", ".mean()", "expected about 1"),
+    (".var()", ".mean()", "Of a mask whose units differ, structure says 1.23"),
 ]
 STATISTICS = {"start": START, "overlap": OVERLAP, "structure": STRUCTURE}
 
@@ -111,7 +111,7 @@ def accusing(old: str, new: str) -> dict[str, str]:
 def test_one_statistic_does_not_tell_five_apart(grade):
     found = grade(NAME, accusing(REINIT, ""))
     # Of the own case, the other four are right and proved.
-    assert lost(NAME, found) == {"names": 2, "evidence": 1, "case": 0.4}
+    assert lost(NAME, found) == pytest.approx({"names": 2, "evidence": 1, "case": 0.4})
     told = "accuse takes a suspect for ticket that is reinit: in which fact"
     assert told in found.messages["names"]
     told = "Called ticket because of ['start', 'overlap']: overlap is superfluous"
@@ -140,14 +140,20 @@ def citing(expression: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("cited", "told"),
     [
-        ("list(facts)", "'structure']: density is superfluous"),
         ("[]", "Called ticket because of []: 4 other suspects fit that as well"),
         ('["density", "output"]', "4 other suspects fit that as well"),
     ],
 )
-def test_names_without_evidence_earn_a_fifth_of_the_case(grade, cited, told):
-    found = grade(NAME, citing(cited))
-    assert lost(NAME, found) == {"evidence": 1, "case": 1.6}
+def test_evidence_has_to_rule_out_all_others(grade, cited, told):
+    found = grade(NAME, citing(cited), until="evidence")
+    assert lost(NAME, found) == {"evidence": 1}
+    assert told in found.messages["evidence"]
+
+
+def test_names_without_good_evidence_earn_a_fifth_of_the_case(grade):
+    found = grade(NAME, citing("list(facts)"))
+    assert lost(NAME, found) == pytest.approx({"evidence": 1, "case": 1.6})
+    told = "'overlap', 'structure']: density is superfluous"
     assert told in found.messages["evidence"]
     assert "5 of 5 are right in the case of 'ada'; 0 of these" in found.messages["case"]
 
