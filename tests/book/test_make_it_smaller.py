@@ -116,10 +116,12 @@ SLIPS = {
     ),
     "read as float32": (
         "your-unpack", "weight = np.zeros(shape, kind)",
-        "weight = np.zeros(shape, np.float32)", "unpack", "expected",
+        "weight = np.zeros(shape, np.float32)", "unpack",
+        "unpack gives shape and type",
     ),
     "read with another offset": (
-        "your-unpack", "ceil(n / 8)", "max(n // 8, 1)", "unpack", "",
+        "your-unpack", "ceil(n / 8)", "max(n // 8, 1)", "unpack",
+        "Does the mask end with a whole byte",
     ),
     "read column by column": (
         "your-unpack", "reshape(shape)", 'reshape(shape, order="F")', "unpack",
@@ -198,6 +200,13 @@ def test_the_board_takes_what_is_counted_and_not_what_is_claimed(grade):
     assert not lost(NAME, found)
     assert found.board["bytes"] > 20_000
     assert found.board["multiplications"] > 5_000
+
+
+@pytest.mark.parametrize("hidden", ["disguised(SECRET)", "disguised(7310)"])
+def test_the_disguise_is_not_lifted(grade, hidden):
+    found = grade(NAME, {"your-find": found_by(f"data, test = {hidden}")})
+    assert lost(NAME, found) == {"reach": 2, "small": 1, "fast": 1}
+    assert "find looks behind the disguise" in found.messages["reach"]
 
 
 def test_the_slider_finds_where_the_formats_cross(tmp_path):
