@@ -1,7 +1,10 @@
 """The assignment on a claim: right answers, none, and plausible slips."""
 
+import re
+
 import pytest
 from book_fixtures import captions, lifted, plain, shown, told_by
+from classroom.sources import SOURCES
 from grading_fixtures import assignment, edited, lost, solution, untouched
 from whole import whole
 
@@ -10,7 +13,11 @@ import lth_utils as lth
 NAME = "is-the-paper-right"
 
 
-def test_it_has_ten_points():
+def test_it_has_the_ten_points_that_the_teachers_page_says():
+    text = (SOURCES / "README.md").read_text("utf8")
+    table = text.split("## Is the paper right?")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", table, re.MULTILINE)
+    assert assignment(NAME).questions == {name: float(most) for name, most in rows}
     assert assignment(NAME).total == 10
 
 

@@ -1,14 +1,21 @@
 """The assignment on size: right answers, none, slips, and what would be cheating."""
 
+import re
+
 import pytest
 from book_fixtures import captions, plain, shown
+from classroom.sources import SOURCES
 from grading_fixtures import assignment, edited, lost, solution, untouched
 from whole import whole
 
 NAME = "make-it-smaller"
 
 
-def test_it_has_ten_points():
+def test_it_has_the_ten_points_that_the_teachers_page_says():
+    text = (SOURCES / "README.md").read_text("utf8")
+    table = text.split("## Make it smaller, make it faster")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", table, re.MULTILINE)
+    assert assignment(NAME).questions == {name: float(most) for name, most in rows}
     assert assignment(NAME).total == 10
 
 
