@@ -70,7 +70,7 @@ def faults(text: str, name: str) -> list[str]:
     except nbformat.ValidationError as error:
         return [f"is no valid notebook: {error.message}"]
     rules: list[Callable[..., Iterator[str]]] = [_metadata, _ids, _clean, _sizes]
-    rules += [_plain_markdown, _figures, _addresses]
+    rules += [_plain_markdown, _figures, _addresses, _beginning]
     found = [fault for rule in rules for fault in rule(notebook)]
     if text != nbformat.writes(notebook) + "\n":
         found += ["is not written as nbformat writes it"]
@@ -197,9 +197,13 @@ def _opening(notebook: NotebookNode, name: str) -> Iterator[str]:
         yield 'has not exactly one cell tagged parameters: PROFILE = "quick"'
     if [c.source for c in _code(notebook) if c.id == "set-up"] != [SET_UP]:
         yield "has not the set-up cell that every chapter has"
-    first = [cell.id for cell in _code(notebook)][:3]
+
+
+def _beginning(notebook: NotebookNode) -> Iterator[str]:
+    """What prints versions and device comes first, and names what is trained."""
+    first = [cell.id for cell in _code(notebook) if cell.id != "parameters"][:2]
     begin = _begin(notebook)
-    if first != ["parameters", "set-up", "begin"] or "lth.begin(" not in begin:
+    if first != ["set-up", "begin"] or "lth.begin(" not in begin:
         yield "does not say after its set-up where it runs and what it trains"
     code = "\n".join(cell.source for cell in _code(notebook))
     for word in sorted(set(re.findall(r'lth\.run\(\s*"([\w-]+)"', code))):
