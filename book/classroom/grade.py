@@ -11,10 +11,12 @@ from classroom.kernel import Limits
 from classroom.marking import Marks, mark, nothing
 from classroom.sources import Assignment
 from classroom.submissions import Student, Unreadable, answers, read, students
+from lth_utils.errors import LotteryError
 from lth_utils.files.atomic import temporary_folder
 from lth_utils.files.places import check_writable, writing
 
 TOGETHER = 2  # submissions at a time
+PATIENCE = 5  # how much longer than a student's run the solution's may take
 
 
 def grade(
@@ -37,18 +39,41 @@ def grade(
         The folders that were written.
 
     Raises:
-        LotteryError: If there is no submission, or the results cannot be
-            written, before anything runs.
+        LotteryError: If there is no submission, the results cannot be written,
+            or an assignment's own solution does not earn all points, before
+            anything of a student's runs.
     """
     check_writable(build)
     every = students(submissions, assignments)
     written = []
     for each in assignments:
         if any((s.folder / f"{each.name}.ipynb").exists() for s in every):
-            each.cells  # noqa: B018  (a source that cannot be read is said now)
+            asyncio.run(_check(each, limits))
             marks = asyncio.run(_class(each, every, limits))
             written.append(_write(each, list(zip(every, marks, strict=True)), build))
     return written
+
+
+async def _check(assignment: Assignment, limits: Limits) -> None:
+    """Grade the assignment's own solution.
+
+    What a first run compiles is then kept, and costs no student time.
+
+    Raises:
+        LotteryError: If it does not earn all points.
+    """
+    own = {cell.name: [cell.source] for cell in assignment.cells if cell.is_answer}
+    cell, alone, notebook = (PATIENCE * seconds for seconds in limits[:3])
+    patient = limits._replace(cell=cell, own=alone, notebook=notebook)
+    print(f"{assignment.name}: trying its solution first", flush=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        marks = await mark(assignment, own, Path(folder).resolve(), patient)
+    if marks.messages:
+        question, message = next(iter(marks.messages.items()))
+        raise LotteryError(
+            f"{assignment.path} cannot be graded by: expected its own solution to earn"
+            f" all {assignment.total:g} points here, and {question} says: {message}"
+        )
 
 
 async def _class(

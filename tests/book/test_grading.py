@@ -458,6 +458,20 @@ def test_a_place_that_cannot_be_written_is_known_before(tmp_path, mine, capsys):
     assert not said.out
 
 
+def test_a_solution_that_fails_here_stops_it_before_any_student(tmp_path, capsys):
+    asked = made_up(tmp_path / "mine", NAME)
+    text = asked.path.read_text("utf8").replace("return 2 * x", "return 3 * x")
+    asked.path.write_text(text, "utf8")
+    hand_in(tmp_path / "in", tmp_path / "mine", {"a": lambda n: n})
+    words = ["grade", str(tmp_path / "in"), "--source", str(tmp_path / "mine")]
+    assert command.main(words, tmp_path / "_build") == 2
+    said = capsys.readouterr()
+    assert "expected its own solution to earn all 3 points here" in said.err
+    assert "double says: Expected 4, and 6 came." in said.err
+    assert "a: " not in said.out
+    assert not (tmp_path / "_build").exists()
+
+
 # Folders
 
 
