@@ -14,7 +14,7 @@ const show = () => {
   image.alt = data.frames[frame].alt;
   all("p").forEach((caption, place) => { caption.hidden = place !== frame; });
   sliders.forEach((slider, place) => {
-    const label = data.labels[place][slider.value];
+    const { label } = data.axes[place][slider.value];
     outputs[place].textContent = label;
     slider.setAttribute("aria-valuetext", label);
   });

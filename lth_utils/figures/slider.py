@@ -58,10 +58,9 @@ class Slider:
             _row(f"{name}-{place}", axis, half, play=not place and len(axis.labels) > 1)
             for place, (axis, half) in enumerate(zip(self.axes, halves, strict=True))
         )
-        about = escape(", ".join(axis.title for axis in self.axes))
+        move = escape(_inlined("slider.js"))
         return (
-            f'<div class="lth-explore" role="group" aria-label="Pictures by {about}"'
-            f' oninput="{escape(_inlined("slider.js"))}" onclick="this.oninput(event)">'
+            f'<div class="lth-explore" oninput="{move}" onclick="this.oninput(event)">'
             f"<style>{style()}</style>{rows}{content}"
             f'<script type="application/json">{data}</script></div>'
         )
@@ -122,7 +121,8 @@ def _data(axes: Sequence[Axis], frames: Sequence[Frame], shown: set[int]) -> str
         {"src": "" if place in shown else frame.src, "alt": frame.alt}
         for place, frame in enumerate(frames)
     ]
-    data = {"labels": [axis.labels for axis in axes], "frames": stops}
+    labels = [[{"label": label} for label in axis.labels] for axis in axes]
+    data = {"axes": labels, "frames": stops}
     # "<" is written as JSON's escape, so that no text can end the script.
     return json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
 

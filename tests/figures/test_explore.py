@@ -69,6 +69,10 @@ def data(slider) -> dict[str, list]:
     return json.loads(page(slider).texts["script"][0])
 
 
+def labels(slider) -> list[list[str]]:
+    return [[stop["label"] for stop in axis] for axis in data(slider)["axes"]]
+
+
 def alts(slider) -> list[str]:
     return [frame["alt"] for frame in data(slider)["frames"]]
 
@@ -84,9 +88,7 @@ def pictures(slider) -> list[str]:
 
 def test_the_page_holds_a_labelled_slider_and_a_picture():
     shown = page(explore(line, density=DENSITIES))
-    box = shown.attributes["div"][0]
-    assert (box["class"], box["role"]) == ("lth-explore", "group")
-    assert box["aria-label"] == "Pictures by Weights remaining"
+    assert shown.attributes["div"][0]["class"] == "lth-explore"
     (input,) = shown.attributes["input"]
     assert (input["type"], input["min"], input["max"]) == ("range", "0", "2")
     assert shown.attributes["label"] == [{"for": input["id"]}]
@@ -101,7 +103,7 @@ def test_the_page_holds_a_labelled_slider_and_a_picture():
 
 def test_each_position_has_its_label_and_picture():
     slider = explore(line, density=DENSITIES)
-    assert data(slider)["labels"] == [["100 %", "51.2 %", "21.1 %"]]
+    assert labels(slider) == [["100 %", "51.2 %", "21.1 %"]]
     assert len(set(pictures(slider))) == 3
     assert alts(slider)[2] == "Weights remaining: 21.1 %"
     assert not page(slider).texts.get("p")
@@ -116,7 +118,7 @@ def test_two_lists_make_a_grid_of_frames():
 
     slider = explore(show, density=DENSITIES, arm=["ticket", "reinit"])
     assert asked == [(d, arm) for d in DENSITIES for arm in ("ticket", "reinit")]
-    assert data(slider)["labels"][1] == ["ticket", "reinit"]
+    assert labels(slider)[1] == ["ticket", "reinit"]
     assert len(set(pictures(slider))) == 6
     assert alts(slider)[3] == "Weights remaining: 51.2 %, Arm: reinit"
     shown = page(slider)
@@ -182,7 +184,7 @@ def test_an_end_of_script_in_a_sentence_stays_text():
 
 
 @pytest.mark.parametrize(
-    ("values", "title", "labels"),
+    ("values", "title", "written"),
     [
         ({"round": range(2)}, "Round", ["0", "1"]),
         ({"round": np.arange(2)}, "Round", ["0", "1"]),
@@ -191,11 +193,11 @@ def test_an_end_of_script_in_a_sentence_stays_text():
         ({"arm": ["ticket"]}, "Arm", ["ticket"]),
     ],
 )
-def test_labels_are_written_for_readers(values, title, labels):
+def test_labels_are_written_for_readers(values, title, written):
     slider = explore(lambda value: line(1), **values)
     assert page(slider).texts["label"] == [title]
-    assert data(slider)["labels"] == [labels]
-    assert repr(slider) == f"A slider of pictures. {title}: {', '.join(labels)}"
+    assert labels(slider) == [written]
+    assert repr(slider) == f"A slider of pictures. {title}: {', '.join(written)}"
 
 
 def test_another_process_makes_the_same_bytes():
