@@ -4,7 +4,9 @@ const box = this, all = (what) => [...box.querySelectorAll(what)];
 const [play] = all("button"), sliders = all("input"), outputs = all("output");
 const data = box.lth ??= JSON.parse(box.querySelector("script").textContent);
 // Two frames are pictures of the page, and the list does not hold them again.
-all("img").forEach((image) => data.frames[image.dataset.frame].src ||= image.src);
+all("img").forEach((image) => {
+  data.frames[image.dataset.frame].src ||= image.getAttribute("src");
+});
 
 const show = () => {
   // The last slider's values run fastest.

@@ -102,9 +102,9 @@ def _row(name: str, axis: Axis, half: int, play: bool) -> str:
     return (
         f'<div class="lth-controls"><div><label for="{name}">{title}</label>'
         f'<output for="{name}" aria-live="polite">{first}</output>'
-        f"<span{_printed(True)} hidden>{escape(axis.labels[half])}</span>"
+        f"<span{_printed(True)} hidden>{escape(axis.labels[half])}</span></div>"
         f'<input type="range" id="{name}" min="0" max="{len(axis.labels) - 1}" step="1"'
-        f' value="0" autocomplete="off" aria-valuetext="{first}"></div>{button}</div>'
+        f' value="0" autocomplete="off" aria-valuetext="{first}">{button}</div>'
     )
 
 
