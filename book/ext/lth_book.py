@@ -11,6 +11,7 @@
   `front_page.py` draws the first page's ticket; `lab_page.py` shows the ticket lab.
 """
 
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +73,20 @@ def drop_thebe(
 def _is_thebe(file: Any) -> bool:
     body = getattr(file, "attributes", {}).get("body") or ""
     return "thebe" in f"{getattr(file, 'filename', '')}{body}".lower()
+
+
+def mend_lists(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], _: Any
+) -> None:
+    """Make lists ones that a screen reader can read.
+
+    docutils calls a reference's role by a name that no list may hold, and
+    Sphinx's list of modules has lists between its items.
+    """
+    body = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
+    if page == "_modules/index":
+        body = re.sub(r"(?<=</li>)\n(</?ul>)+(?=<li>)", "\n", body)
+    context["body"] = body
 
 
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
@@ -148,6 +163,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-get-outdated", check_copies)
     app.connect("source-read", read_copy)
     app.connect("html-page-context", drop_thebe, priority=999)
+    app.connect("html-page-context", mend_lists)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", forget_warned_build)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

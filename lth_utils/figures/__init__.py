@@ -2,8 +2,9 @@
 
 `plots.py` draws tables, of which `rows.py` chooses what is drawn, in the
 style that `drawing.py` fixes; `images.py` draws masks; `explore.py` makes
-sliders of `frames.py`; `glue.py` hands a number from a chapter to the book's
-other pages. `lab/` is the ticket lab, in JavaScript.
+sliders of `frames.py`, for a page (`slider.py`) or a live notebook
+(`live_slider.py`); `glue.py` hands a number from a chapter to the book's other
+pages. `lab/` is the ticket lab, in JavaScript.
 """
 
 import lazy_loader

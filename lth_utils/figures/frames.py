@@ -13,9 +13,13 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-# All the pictures of one slider together, in bytes of page.
+from lth_utils.errors import LotteryError
+
+# All the pictures of one slider together, in bytes of page: what they should take,
+# and what they may.
 BUDGET = 640_000
-_RESOLUTIONS = (144, 110, 96)  # dots an inch, finest first
+LIMIT = 960_000  # a megabyte with all captions
+_RESOLUTIONS = (144, 110, 96, 80)  # dots an inch, finest first
 _MARGIN = 0.08  # inches around what is drawn
 
 
@@ -27,7 +31,9 @@ class Picture(NamedTuple):
     height: int
 
 
-def pictures(figures: Sequence[Figure], budget: int = BUDGET) -> list[Picture]:
+def pictures(
+    figures: Sequence[Figure], budget: int = BUDGET, limit: int = LIMIT
+) -> list[Picture]:
     """Turn figures into pictures of one size and one kind.
 
     They are cut to what any of them draws, so that nothing jumps between
@@ -36,18 +42,30 @@ def pictures(figures: Sequence[Figure], budget: int = BUDGET) -> list[Picture]:
 
     Args:
         figures: Figures of equal size.
-        budget: The most bytes that all of them together may take, unless
-            even the coarsest resolution takes more.
+        budget: The bytes that all of them together should take at most.
+        limit: The most bytes that they may take.
+
+    Raises:
+        LotteryError: If even the coarsest pictures take more than the limit.
     """
     box = _box(figures)
     found = [_svg(figure, box) for figure in figures]
     for dpi in _RESOLUTIONS:
-        # The page holds the first one twice: shown, and in the list.
-        if sum(map(len, [found[0], *found])) <= budget:
+        if _bytes(found) <= budget:
             break
         found = [_webp(figure, box, dpi) for figure in figures]
+    if _bytes(found) > limit:
+        raise LotteryError(
+            f"These {len(found)} pictures take {_bytes(found) / 1e6:.2g} MB, even"
+            f" coarsely drawn: a slider may hold {limit / 1e6:.2g}. Give fewer values,"
+            " or smaller figures."
+        )
     width, height = round(96 * box.width), round(96 * box.height)
     return [Picture(src, width, height) for src in found]
+
+
+def _bytes(found: Sequence[str]) -> int:
+    return sum(map(len, found))
 
 
 def _box(figures: Sequence[Figure]) -> Bbox:

@@ -459,6 +459,39 @@ def test_the_slider_of_accuracies_is_the_papers_figure_4(chapter):
     ]
 
 
+def test_the_ways_to_a_mask_part_as_weights_go(chapter, tables):
+    """As its captions say, seed by seed; and what the text says of their order."""
+    (slider,) = shown(chapter, "text/html", "one-shot-seeds-slider")
+    said = iter(captions(slider))
+    stops = lth.early_stop(tables["long"]).set_index("seed").sort_index()
+    for round in (3, 7, 11, 15, 18, 20):
+        for column in ("test", "final_test"):
+            ways = {
+                name: 100 * stops.query(f"arm == '{arm}' and round == {at}")[column]
+                for name, arm, at in (
+                    ("dense", "dense", 0),
+                    ("ticket", "ticket", round),
+                    ("continued", "continued", round),
+                    ("one-shot", "oneshot", round),
+                )
+            }
+            means = {name: way.mean() for name, way in ways.items()}
+            caption = next(said)
+            for name, mean in means.items():
+                assert f"{name} {mean:.2f} %" in caption
+            wins = (ways["ticket"] > ways["one-shot"]).sum()
+            assert f"one-shot in {wins} of 5 seeds" in caption
+            if round >= 11:  # 8.7 %
+                assert means["ticket"] > means["continued"] > means["one-shot"]
+            if round >= 15:  # 3.6 %
+                assert (ways["ticket"] > ways["continued"]).all()
+                assert (ways["continued"] > ways["one-shot"]).all()
+    assert next(said, None) is None
+    labels = re.findall(r'"label": "([^"]*)"', slider)
+    assert labels[0] == "51.3 %"
+    assert labels[-2:] == ["early stop", "the end"]
+
+
 # Exercises
 
 

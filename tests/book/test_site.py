@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import figures_page
 import nbformat
@@ -16,6 +18,7 @@ from book_fixtures import ROOT, chapters
 import lth_utils as lth
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
+HEAVIEST = 7_000_000  # bytes of a page, with style, scripts and fonts
 NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 FLAGS = (
     "--no-sandbox",  # root's Chromium starts only so; it opens our files alone
@@ -46,10 +49,11 @@ def browser() -> Iterator:
 class Reader:
     """A browser's page, and everything in it that should not have been."""
 
-    def __init__(self, browser, site: Path) -> None:
+    def __init__(self, browser, site: Path, **options: Any) -> None:
         self.site = site
         self.wrong: list[str] = []
-        self.context = browser.new_context(viewport=WIDE)
+        self.loaded: set[str] = set()
+        self.context = browser.new_context(viewport=WIDE, **options)
         self.context.route("**/*", self._route)
         self.page = self.context.new_page()
         self.page.set_default_timeout(120_000)  # a busy machine is no fault
@@ -67,6 +71,7 @@ class Reader:
     def _route(self, route) -> None:
         address = route.request.url
         if address.startswith((self.site.as_uri(), "data:", "blob:")):
+            self.loaded.add(address)
             route.continue_()
         else:
             self._note(f"request: {address}")
@@ -122,6 +127,9 @@ MATHS = r"""() => {
   };
 }"""
 
+# Milliseconds until something of the page was seen; nothing before that.
+PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+
 
 @pytest.fixture(scope="module")
 def survey(browser, site) -> dict[str, dict[str, Any]]:
@@ -129,9 +137,12 @@ def survey(browser, site) -> dict[str, dict[str, Any]]:
     reader = Reader(browser, site)
     seen = {}
     for name in pages(site):
+        reader.loaded.clear()
         page = reader.open(name)
         page.evaluate("document.fonts.ready")
-        seen[name] = {"maths": page.evaluate(MATHS), "looks": looks(page)}
+        seen[name] = {"paint": first_paint(page), "bytes": weight(reader.loaded)}
+        seen[name] |= {"maths": page.evaluate(MATHS), "looks": looks(page)}
+        seen[name]["axe"] = said_by_axe(page)
         seen[name]["wrong"], reader.wrong = reader.wrong, []
     reader.context.close()
     return seen
@@ -149,12 +160,48 @@ def looks(page) -> dict[tuple[str, int], dict[str, Any]]:
     """Return how the page looks in each theme and width."""
     seen = {}
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+        in_theme(page, theme)
         for size in (NARROW, WIDE):
             page.set_viewport_size(size)
             seen[theme, size["width"]] = page.evaluate(LOOK)
     return seen
+
+
+def in_theme(page, theme: str) -> None:
+    page.emulate_media(color_scheme=theme)
+    page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+
+
+def first_paint(page) -> float:
+    return page.wait_for_function(PAINT).json_value()
+
+
+def weight(addresses: set[str]) -> int:
+    """Return the bytes of the files that a page loaded."""
+    files = {url2pathname(urlsplit(each).path) for each in addresses}
+    return sum(Path(file).stat().st_size for file in files if Path(file).is_file())
+
+
+def said_by_axe(page) -> list[str]:
+    """Return each serious or critical violation, in both themes.
+
+    It changes the page: look at everything else before.
+    """
+    from axe_playwright_python.base import AXE_SCRIPT
+
+    page.evaluate(f"{AXE_SCRIPT}; 0")
+    ask = (Path(__file__).parent / "with_axe.js").read_text("utf8").strip()
+    page.evaluate(f"{ask}.prepare()")
+    found = page.evaluate(f"{ask}.structure()")["violations"]
+    for theme in ("light", "dark"):
+        in_theme(page, theme)
+        found += page.evaluate(f"{ask}.contrast()")["violations"]
+    return [
+        f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for each in found
+        for node in each["nodes"]
+        if each["impact"] in ("serious", "critical")
+    ]
 
 
 def test_no_page_asks_the_network_or_complains(survey):
@@ -175,6 +222,22 @@ def test_every_page_reads_in_both_themes(survey):
             faint = [pair for pair in look["pairs"] if contrast(pair) < 4.5]
             assert not faint, where
             assert (luminance(look["paper"]) > 0.5) == (theme == "light"), where
+
+
+def test_axe_finds_no_serious_fault_in_either_theme(survey):
+    assert not {name: seen["axe"] for name, seen in survey.items() if seen["axe"]}
+
+
+def test_pages_are_light_and_say_so(survey, capsys):
+    """The times are this machine's, and no fault of a page: they are only told."""
+    with capsys.disabled():
+        print(f"\n{'page':36} {'MB':>6} {'first paint, s':>15}")
+        for name, seen in survey.items():
+            if not name.startswith("_modules/"):
+                paint, size = seen["paint"] / 1000, seen["bytes"] / 1e6
+                print(f"{name:36} {size:6.2f} {paint:15.2f}")
+    assert all(0 < seen["bytes"] < HEAVIEST for seen in survey.values())
+    assert all(seen["paint"] > 0 for seen in survey.values())
 
 
 def contrast(pair: str) -> float:
@@ -209,74 +272,16 @@ def test_the_front_door_leads_to_the_start_page(reader, site):
     reader.page.wait_for_url("**/book/intro.html")
 
 
-# Sliders
-
-
-def state(box) -> dict[str, str]:
-    picture = box.locator("img")
-    return {
-        "label": box.locator("output").inner_text(),
-        "picture": picture.get_attribute("src"),
-        "alt": picture.get_attribute("alt"),
-    }
-
-
-def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    return {key for key in before if before[key] != after[key]}
-
-
-@pytest.mark.parametrize("name", chapters())
-def test_each_slider_moves_by_keyboard_and_by_mouse(reader, name):
-    page = reader.open(name)
-    boxes = page.locator(".lth-explore").all()
-    assert boxes, "a chapter has at least one slider"
-    assert page.locator("article input[type=range]").count() == len(boxes)
-    for box in boxes:
-        slider = box.get_by_role("slider")
-        assert slider.evaluate("e => e.labels.length") == 1
-        first = state(box)
-        slider.press("ArrowRight")
-        second = state(box)
-        assert changed(first, second) == set(first)
-        slider.press("Home")
-        assert state(box) == first
-        size = slider.bounding_box()
-        slider.click(position={"x": size["width"] - 4, "y": size["height"] / 2})
-        last = state(box)
-        assert changed(first, last) == set(first)
-        assert slider.input_value() == slider.get_attribute("max")
-        assert all(box.locator("img").evaluate("e => [e.complete, e.naturalWidth]"))
-
-
-# Where everything below the slider begins, and how wide it is.
-BELOW = """box => {
-  const place = box.getBoundingClientRect();
-  return [Math.round(place.bottom + scrollY), Math.round(place.width)];
-}"""
-
-
-@pytest.mark.parametrize("name", [*chapters(), "book/intro"])
-def test_no_stop_of_a_slider_moves_the_page(reader, name):
-    for size in (NARROW, WIDE):
-        reader.page.set_viewport_size(size)
-        page = reader.open(name)  # anew: a page that is resized takes its time
-        for box in page.locator(".lth-explore").all():
-            slider = box.get_by_role("slider")
-            stops = int(slider.get_attribute("max")) + 1
-            seen = set()
-            for stop in range(stops):
-                slider.fill(str(stop))
-                box.locator("img").evaluate("image => image.decode()")
-                seen.add(tuple(box.evaluate(BELOW)))
-                assert box.locator("p:visible").count() <= 1
-            assert len(seen) == 1, (name, size)
+# What is wide
 
 
 def test_on_a_phone_no_picture_is_cut(reader):
     reader.page.set_viewport_size(NARROW)
     for name in (*chapters(), "book/intro", "book/replicated"):
         page = reader.open(name)
-        pictures = page.locator("main figure img:visible, .lth-explore img").all()
+        pictures = page.locator(
+            "main figure img:visible, .lth-explore img:visible"
+        ).all()
         assert pictures, name
         for picture in pictures:
             place = picture.bounding_box()
