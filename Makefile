@@ -2,6 +2,7 @@
 #
 # PYTHON=python3.12  which Python makes the environment (3.11 to 3.13)
 # UV=                use plain pip even where uv is installed
+# SOURCE=folder      your own assignments, for make release and make grade
 # LTH_RUNS=folder    where trained runs are kept
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -25,7 +26,7 @@ HASH := $(shell { pwd -P; cat pyproject.toml requirements.lock; } | cksum | cut 
 READY := $(VENV)/ready-$(HASH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint notebooks serve try clean colab release grade record bench gpu pack lock
+.PHONY: help setup book test lint notebooks serve try clean colab release grade slides figures stick record bench gpu pack lock
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -33,6 +34,8 @@ help: ## this list
 
 book: notebooks ## run the notebooks, render the book, say where to open it
 	@$(PY) book/render.py
+
+setup: $(READY) ## make the environment, .venv, and nothing else
 
 test: lint ## style, types, every test, the book in a browser
 	@echo "Running the tests: 14 minutes on two cores"
@@ -61,11 +64,20 @@ colab: $(READY) ## run every chapter as Colab would (needs Python 3.12)
 	@$(PY) tests/colab.py $(CHAPTERS)
 
 release: $(READY) ## write the students' version of the assignments
-	@$(PY) book/assignments.py release
+	@$(PY) book/assignments.py release --source "$(SOURCE)" --assignment "$(ASSIGNMENT)"
 
-grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades.csv
+grade: $(READY) ## grade FROM/<student>/*.ipynb into _build/grades
 	@test -n "$(FROM)" || { echo "Say where the submissions are: make grade FROM=folder"; exit 1; }
-	@$(PY) book/assignments.py grade "$(FROM)"
+	@$(PY) book/assignments.py grade "$(FROM)" --source "$(SOURCE)" --assignment "$(ASSIGNMENT)"
+
+slides: notebooks ## make one HTML file of a lecture, for any browser
+	@$(PY) book/make_slides.py
+
+figures: notebooks ## write each figure as SVG and PNG into _build/figures
+	@$(PY) book/export_figures.py
+
+stick: $(READY) ## fill _build/stick for a class without a network; PLATFORM=...
+	@$(PY) book/make_stick.py $(PLATFORM)$(if $(VERSION), --version "$(VERSION)")
 
 record: $(READY) ## train results/NAME/PROFILE again, as in make record NAME=lenet-mnist
 	@$(VENV)/bin/lth run $(or $(NAME),lenet-mnist) --profile $(or $(PROFILE),laptop) --record$(if $(AGAIN), --again)

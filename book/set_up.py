@@ -6,6 +6,7 @@
 The environment gets the Python that runs this. What it holds already stays.
 """
 
+import os
 import platform
 import re
 import shutil
@@ -34,9 +35,7 @@ def set_up(uv: str, *options: str, root: Path = ROOT) -> None:
     """
     venv = root / ".venv"
     _check_machine(uv)
-    new = not _usable(venv) or not (uv or _has_pip(venv))
-    if new:
-        _check_can_create(venv, uv)
+    create = creation(venv, uv)
     for stamp in venv.glob("ready-*"):  # not ready until all of this is done
         stamp.unlink()
     log = root / "_build" / "set-up.log"
@@ -44,29 +43,47 @@ def set_up(uv: str, *options: str, root: Path = ROOT) -> None:
     remedy = "Then run it again: what was installed stays."
     if uv:
         remedy += " With pip instead of uv: make book UV="
-    create, *install = _commands(venv, uv, options)
+    install = _installation(venv, uv, options)
     size = "on Linux 3 GB to download and 7 GB of disk"
     tool = "uv" if uv else "pip"
     with step(f"Setting up .venv with {tool}, once: {size}, 2 to 10 minutes"):
-        for words in [create, *install] if new else install:
+        for words in [*create, *install]:
             run(words, log, remedy, root)
 
 
-def _commands(venv: Path, uv: str, options: Sequence[str]) -> list[list[str | Path]]:
-    """Return what makes the environment, installs the lock and this library."""
-    python = venv / "bin" / "python"
-    create: list[str | Path]
+def creation(venv: Path, uv: str = "") -> list[list[str | Path]]:
+    """Return the command that makes an environment; none where one is that will do.
+
+    Raises:
+        SystemExit: With a sentence, if it cannot be made.
+    """
+    if _usable(venv) and (uv or has_pip(venv)):
+        return []
+    _check_can_create(venv, uv)
+    if uv:
+        return [[uv, "venv", "--clear", "--python", sys.executable, venv]]
+    return [[sys.executable, "-m", "venv", "--clear", venv]]
+
+
+def program(venv: Path, name: str = "python") -> Path:
+    """Return where an environment keeps a program."""
+    return venv / ("Scripts" if os.name == "nt" else "bin") / name
+
+
+def _installation(
+    venv: Path, uv: str, options: Sequence[str]
+) -> list[list[str | Path]]:
+    """Return the commands that install the lock and this library."""
+    python = program(venv)
     install: list[str | Path]
     if uv:
-        create = [uv, "venv", "--clear", "--python", sys.executable, venv]
         install = [uv, "pip", "install", "--python", python, *options]
     else:
-        create = [sys.executable, "-m", "venv", "--clear", venv]
         install = [python, "-m", "pip", "install", "--no-user", "--progress-bar=off"]
         install += ["--disable-pip-version-check", *options]
     lock = [*install, "--require-hashes", "-r", "requirements.lock"]
     library = [*install, "--no-deps", "--no-build-isolation", "-e", "."]
-    return [create, lock, library]
+    return [lock, library]
 
 
 def _check_machine(uv: str) -> None:
@@ -101,7 +118,7 @@ def _check_can_create(venv: Path, uv: str) -> None:
 def _usable(venv: Path) -> bool:
     """Tell whether .venv runs, has this Python's version and was made here."""
     version = "import sys; print(sys.version_info[:2])"
-    said = _says(venv / "bin" / "python", "-c", version)
+    said = _says(program(venv), "-c", version)
     return said == str(sys.version_info[:2]) and _made_here(venv)
 
 
@@ -110,19 +127,19 @@ def _made_here(venv: Path) -> bool:
 
     The programs of one that was moved or copied start what is in the old place.
     """
-    activate = venv / "bin" / "activate"
+    activate = program(venv, "activate")
     if not activate.is_file():
         return False
-    line = r"""VIRTUAL_ENV=(["']?)(/.*)\1$"""
+    line = r"""VIRTUAL_ENV=(["']?)(\w:.*|/.*)\1$"""  # a path of Windows has a drive
     found = re.search(line, activate.read_text("utf8"), re.MULTILINE)
     if found is None or not Path(found[2]).exists():
         return False
     return venv.samefile(found[2])
 
 
-def _has_pip(venv: Path) -> bool:
+def has_pip(venv: Path) -> bool:
     """Tell whether an environment has pip; one that uv made is given it."""
-    python = venv / "bin" / "python"
+    python = program(venv)
     have = _says(python, "-m", "pip", "--version")
     return (have or _says(python, "-m", "ensurepip")) is not None
 

@@ -32,6 +32,8 @@ from .experiments import run as run
 from .experiments import summary as summary
 from .experiments import ticket as ticket
 from .experiments import trained as trained
+from .figures import TicketLab as TicketLab
+from .figures import begin as begin
 from .figures import diagram as diagram
 from .figures import explore as explore
 from .figures import glue as glue

@@ -184,6 +184,14 @@ def test_the_wheel_holds_types_licences_and_the_command(installed):
     assert {"LICENSE", "LICENSE-MNIST"} <= {p.name for p in info.rglob("*")}
 
 
+def test_the_wheel_holds_no_assignment(installed):
+    sources = {p.name for p in (ROOT / "notebooks" / "assignments").iterdir()}
+    shipped = [path for path in installed.rglob("*") if path.is_file()]
+    assert not sources & {path.name for path in shipped} - {"README.md"}
+    marks = (b"BEGIN SOLUTION", b"BEGIN HIDDEN TESTS", b"](notebooks/assignments")
+    assert not [p for p in shipped if any(mark in p.read_bytes() for mark in marks)]
+
+
 def test_the_data_has_its_licence_named():
     folder = ROOT / "lth_utils" / "data" / "packaged"
     licence = (folder / "LICENSE-MNIST").read_text()

@@ -29,6 +29,15 @@ def judged(chapter: str | None = None) -> Any:
     return lth.claims(chapter)
 
 
+def counts() -> dict[str, int]:
+    """Return how many verdicts have each word, how many there are, and on what."""
+    from lth_utils.evidence.verdicts import WORDS
+
+    table = judged()
+    found = dict.fromkeys(WORDS, 0) | Counter(table["verdict"])
+    return found | {"all": len(table), "claims": table["claim"].nunique()}
+
+
 class ClaimsTable(SphinxDirective):
     """A chapter's claims, and the verdicts on each, the word first."""
 
@@ -76,18 +85,14 @@ class Claims(SphinxRole):
     """How many verdicts have a word."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        from lth_utils.evidence.verdicts import WORDS
-
         self.env.note_reread()
-        table = judged()
-        counts = dict.fromkeys(WORDS, 0) | Counter(table["verdict"])
-        counts |= {"all": len(table), "claims": table["claim"].nunique()}
-        if self.text not in counts:
+        found = counts()
+        if self.text not in found:
             page_parts.stop(
                 f"A page counts the verdicts {self.text!r}: expected one of"
-                f" {', '.join(counts)}."
+                f" {', '.join(found)}."
             )
-        return [nodes.Text(str(counts[self.text]))], []
+        return [nodes.Text(str(found[self.text]))], []
 
 
 def setup(app: Sphinx) -> None:

@@ -5,9 +5,10 @@
 - MathJax comes from a Python package, so a page needs no network.
 - `{execution-times}` is a table of how long each chapter took. Pages made from the
   records have directives of their own: speed (`speed_page.py`, `gpu_page.py`), what
-  replicated (`claims_page.py`), the paper's figures (`figures_page.py`).
+  replicated (`claims_page.py`), the paper's figures (`figures_page.py`). The teacher's
+  guide repeats each chapter's predictions and their key (`teaching_page.py`).
 - `chapter_pages.py` folds solutions and says how long a chapter is;
-  `front_page.py` draws the first page's ticket.
+  `front_page.py` draws the first page's ticket; `lab_page.py` shows the ticket lab.
 """
 
 import shutil
@@ -21,7 +22,9 @@ import executed
 import figures_page
 import front_page
 import gpu_page
+import lab_page
 import speed_page
+import teaching_page
 from docutils import nodes
 from page_parts import row, stop, table
 from sphinx import addnodes
@@ -140,6 +143,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     claims_page.setup(app)
     figures_page.setup(app)
     gpu_page.setup(app)
+    teaching_page.setup(app)
+    lab_page.setup(app)
     app.connect("env-get-outdated", check_copies)
     app.connect("source-read", read_copy)
     app.connect("html-page-context", drop_thebe, priority=999)

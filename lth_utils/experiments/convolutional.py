@@ -1,6 +1,7 @@
 """The experiments of the paper's sections 3 to 5: convolutions, dropout, depth.
 
-quick    narrower networks on computed colour digits, a few hundred iterations
+quick    narrower networks on computed colour digits, a few hundred iterations,
+         and fewer rounds, each of which prunes more
 laptop   the networks at full width on CIFAR-10, a few thousand iterations, six
          densities for the controls: hours on two cores
 paper    the paper's own iterations: for a GPU
@@ -33,25 +34,37 @@ _CONVS = {
 _NARROW = {"resnet20": "resnet8-narrow"}
 
 
-def _quick(name: str) -> Experiment:
+def _narrow(name: str) -> Experiment:
+    """Return what is trained on digits, with the paper's rates of pruning."""
     return Experiment(
         name=name,
         profile="quick",
         network=_NARROW.get(name, f"{name}-narrow"),
         data="colour-digits",
-        recipe=Recipe(lr=1e-3, iterations=250, evaluate_every=50),
+        recipe=Recipe(lr=1e-3, iterations=200, evaluate_every=40),
         pruning=PRUNING[name],
-        rounds=11,
+        rounds=6,
         seeds=(0, 1, 2),
         arms=("dense", "ticket", "reinit", "random"),
-        control_rounds=(7, 11),
+        control_rounds=(4, 6),
     )
+
+
+def _quick(name: str) -> Experiment:
+    """Return eleven of the paper's rounds in six, for a page that trains them."""
+    return replace(_narrow(name), pruning=_at_once(PRUNING[name], 11 / 6))
+
+
+def _at_once(pruning: Pruning, rounds: float) -> Pruning:
+    """Return the rates that prune in one round what several would."""
+    rates = {kind: 1 - (1 - rate) ** rounds for kind, rate in pruning.rates.items()}
+    return Pruning(**rates, scope=pruning.scope)
 
 
 def _laptop(name: str) -> Experiment:
     rate, _, iterations, rounds, controls = _CONVS[name]
     return replace(
-        _quick(name),
+        _narrow(name),
         profile="laptop",
         network=name,
         data="cifar10",
@@ -110,11 +123,11 @@ def _dropout(base: Experiment) -> Study:
         base, name="plain", arms=("dense", "ticket"), control_rounds=None, controls={}
     )
     rate, every = _DROPOUT_RATES[base.name], base.recipe.evaluate_every
-    if base.profile == "quick":  # four rounds' weights go in one
+    if base.profile == "quick":  # four of the paper's rounds in one
         plain = replace(
             plain,
-            recipe=replace(base.recipe, iterations=180, evaluate_every=45),
-            pruning=_at_once(base.pruning, 4),
+            recipe=replace(base.recipe, iterations=180, evaluate_every=60),
+            pruning=_at_once(PRUNING[base.name], 4),
             rounds=2,
         )
         rate, every = base.recipe.lr, 3 * plain.recipe.evaluate_every
@@ -127,12 +140,6 @@ def _dropout(base: Experiment) -> Study:
     )
     parts = (plain, replace(plain, name="dropout", recipe=longer))
     return Study(f"{base.name}-dropout", base.profile, parts)
-
-
-def _at_once(pruning: Pruning, rounds: int) -> Pruning:
-    """Return the rates that prune in one round what several would."""
-    rates = {kind: 1 - (1 - rate) ** rounds for kind, rate in pruning.rates.items()}
-    return Pruning(**rates, scope=pruning.scope)
 
 
 _SECTION_4 = tuple(map(_dropout, _SECTION_3))
@@ -201,7 +208,7 @@ def _one_cut(quick: Experiment, digits: Recipe) -> Study:
     cut = replace(
         quick, pruning=_at_once(quick.pruning, 6), rounds=1, control_rounds=(1,)
     )
-    short = replace(digits, batch_size=30, evaluate_every=90)
+    short = replace(digits, batch_size=30, evaluate_every=120)
     return _deep(cut, short, 360, {"0.1": (0.1, 0), "warmup": (0.1, 20_000)})
 
 
@@ -214,7 +221,7 @@ def _depths(
 ) -> Iterator[Study]:
     """Yield a network's study in three profiles; `live` makes the quick one."""
     quick = replace(
-        _quick(name),
+        _narrow(name),
         rounds=7,
         arms=("dense", "ticket", "reinit"),
         control_rounds=(4, 7),

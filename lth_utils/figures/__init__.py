@@ -3,7 +3,7 @@
 `plots.py` draws tables, of which `rows.py` chooses what is drawn, in the
 style that `drawing.py` fixes; `images.py` draws masks; `explore.py` makes
 sliders of `frames.py`; `glue.py` hands a number from a chapter to the book's
-other pages.
+other pages. `lab/` is the ticket lab, in JavaScript.
 """
 
 import lazy_loader

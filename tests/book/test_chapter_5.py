@@ -40,21 +40,31 @@ def stops() -> pd.DataFrame:
 
 
 def test_the_ticket_is_far_ahead_of_its_reinit(stops):
-    # Seen: 24.4 to 31.9 points, mean 27.7.
-    assert (gaps(stops, "ticket", "reinit", 7) >= 13).all()
+    # Seen: 30.3 to 31.0 points, mean 30.7; at round 6 39.2 to 45.5.
+    assert (gaps(stops, "ticket", "reinit", 4) >= 15).all()
+    assert (gaps(stops, "ticket", "reinit", 6) >= 19).all()
 
 
-def test_the_ticket_at_21_percent_is_ahead_of_the_dense_network(stops):
-    # Seen: 3.7 to 5.1 points, mean 4.6.
-    assert gaps(stops, "ticket", "dense", 7).mean() >= 2
+def test_neither_half_of_the_sparsest_ticket_does_much_better_than_guessing(stops):
+    # Seen: reinit 11.9 % on average, random mask 12.9 %.
+    for arm in ("reinit", "random"):
+        assert 100 * lth.by_seed(stops, arm, 6).mean() < 16
+
+
+def test_the_ticket_at_20_percent_is_ahead_of_the_dense_network(stops):
+    # Seen: 5.7 to 14.1 points, mean 9.0.
+    assert gaps(stops, "ticket", "dense", 4).mean() >= 4.5
 
 
 # What the text says of it
 
 
 def test_some_tickets_are_ahead_of_the_dense_network_in_every_seed(stops):
-    for round in range(3, 8):
+    # Seen: means 7.9, 9.7, 10.4, 9.0, 9.4, 7.5; least 5.3, and 1.6 at round 6.
+    for round in range(1, 5):
         assert (gaps(stops, "ticket", "dense", round) > 0).all()
+    for round in range(1, 7):
+        assert gaps(stops, "ticket", "dense", round).mean() >= 3.5
 
 
 def test_the_gaps_are_paired_and_at_early_stop(chapter, stops):
@@ -62,11 +72,11 @@ def test_the_gaps_are_paired_and_at_early_stop(chapter, stops):
     assert head[0] == "weights left"
     wanted = [
         [left, other, lth.told(pd.Series(gaps(stops, "ticket", other, round)))]
-        for round, left in ((7, "21.3 %"), (11, "8.88 %"))
+        for round, left in ((4, "19.8 %"), (6, "8.87 %"))
         for other in ("dense", "reinit", "random")
     ]
     assert found == wanted
-    for round, there in {7: "21", 11: "8_9"}.items():
+    for round, there in {4: "20", 6: "8_9"}.items():
         for other in ("dense", "reinit", "random"):
             value = glued(chapter)[f"live_ticket_minus_{other}_{there}"]
             mean = gaps(stops, "ticket", other, round).mean()
@@ -83,55 +93,81 @@ def validation(table: pd.DataFrame, arm: str, round: int, iteration: int) -> np.
 def test_the_dense_network_catches_up(chapter):
     table = lth.run("conv2")
     _, _, *found = table_of(chapter, "haste-table")
-    assert [row[0] for row in found] == ["50", "100", "150", "200", "250"]
+    assert [row[0] for row in found] == ["40", "80", "120", "160", "200"]
     leads = []
     for at, *told in found:
-        ticket = validation(table, "ticket", 7, int(at))
+        ticket = validation(table, "ticket", 4, int(at))
         others = (
             validation(table, "dense", 0, int(at)),
-            validation(table, "reinit", 7, int(at)),
+            validation(table, "reinit", 4, int(at)),
         )
         assert told == [lth.brief(ticket - other) for other in others]
         leads.append((ticket - others[0]).mean())
-    # Seen: 29.7, 29.0, 16.1, 12.7, 5.0.
+    # Seen: 25.2, 28.9, 18.0, 13.6, 9.9.
     assert leads[1:] == sorted(leads[1:], reverse=True)
     assert leads[-1] < leads[0] / 2
 
 
-def test_nearly_all_are_best_at_their_end(chapter, stops):
-    late = (stops["iteration"] == 250).sum()
+def test_they_are_best_at_their_end(chapter, stops):
+    late = (stops["iteration"] == 200).sum()
     assert glued(chapter)["live_best_at_the_end"] == late
-    assert glued(chapter)["live_trainings"] == len(stops) == 48
-    assert late > 40
+    assert glued(chapter)["live_trainings"] == len(stops) == 33
+    assert late > 30  # seen: all
+
+
+def test_the_text_says_how_coarse_the_rounds_are(chapter):
+    rates = lth.experiment("conv2", "quick").pruning.rates
+    assert (1 - rates["fc"]) ** 6 == pytest.approx(0.8**11)
+    text = told_by(chapter, "about-run")
+    assert "a convolution loses 17.6% of its remaining" in text
+    assert "layer 33.6%, the output layer 17.6%" in text
+    assert "6 rounds leave what 11 of the paper's would." in text
+
+
+# Of the live run and of LeNet's: rounds with about as many weights.
+ROUNDS = {4: 7, 6: 11}
+
+
+def test_lenets_rounds_leave_about_as_many_weights():
+    runs = lth.run("conv2"), lth.run("lenet-mnist", arms=["dense", "ticket", "reinit"])
+    ours, lenets = (table.groupby("round")["density"].first() for table in runs)
+    for round, same in ROUNDS.items():
+        assert lenets[same] == pytest.approx(ours[round], rel=0.07)
 
 
 def test_in_errors_avoided_the_lead_is_no_wider_than_lenets(chapter):
-    tables = {
-        ("Conv-2, narrow", 250): lth.run("conv2"),
-        ("LeNet", 1000): lth.run("lenet-mnist", arms=["dense", "ticket", "reinit"]),
+    ours = lth.run("conv2")
+    lenet = lth.run("lenet-mnist", arms=["dense", "ticket", "reinit"])
+    rows = {
+        ("Conv-2, narrow", "200"): (ours, {4: "19.8 %", 6: "8.87 %"}),
+        ("LeNet", "1,000"): (lenet, {7: "21.1 %", 11: "8.68 %"}),
+        ("LeNet, cut off", "200"): (lenet, {7: "21.1 %", 11: "8.68 %"}),
     }
-    tables["LeNet, cut off", 250] = tables["LeNet", 1000]
-    points, avoided = {}, {}
-    for (name, at), table in tables.items():
-        for round in (7, 11):
+    points, avoided, wanted = {}, {}, []
+    for (name, at), (table, left) in rows.items():
+        for round, density in left.items():
             ticket, reinit = (
-                validation(table, arm, round, at) for arm in ("ticket", "reinit")
+                validation(table, arm, round, int(at.replace(",", "")))
+                for arm in ("ticket", "reinit")
             )
-            points[name, round] = ticket - reinit
-            avoided[name, round] = 100 * (ticket - reinit) / (100 - reinit)
-    found = [(row[0], *row[3:]) for row in table_of(chapter, "lenet-table")[2:]]
-    assert found == [
-        (key[0], lth.brief(points[key]), lth.brief(avoided[key], ".0f"))
-        for key in points
-    ]
-    for round in (7, 11):
-        ours, cut, whole = (
-            avoided[name, round].mean()
-            for name in ("Conv-2, narrow", "LeNet, cut off", "LeNet")
+            gap = points[name, round] = ticket - reinit
+            part = avoided[name, round] = 100 * gap / (100 - reinit)
+            told = lth.brief(gap), lth.brief(part, ".0f")
+            wanted.append([name, at, density, *told])
+    assert table_of(chapter, "lenet-table")[2:] == wanted
+    for round, same in ROUNDS.items():
+        mine, cut, whole = (
+            avoided[key].mean()
+            for key in (
+                ("Conv-2, narrow", round),
+                ("LeNet, cut off", same),
+                ("LeNet", same),
+            )
         )
-        assert abs(ours - cut) < 12
+        assert cut - mine > 3  # seen: 12 and 7
         assert cut > whole
-        assert points["Conv-2, narrow", round].mean() > 5 * points["LeNet", round].max()
+        most = points["LeNet", same].max()
+        assert points["Conv-2, narrow", round].mean() > 5 * most
 
 
 # Counts
@@ -198,9 +234,9 @@ def test_work_goes_more_slowly_than_weights(chapter):
 
 
 def test_no_filter_goes(chapter):
-    assert "0 of 132 masks have lost a whole filter." in told_by(chapter, "left-say")
+    assert "0 of 72 masks have lost a whole filter." in told_by(chapter, "left-say")
     for seed in range(3):
-        for round in range(1, 12):
+        for round in range(1, 7):
             masks = lth.ticket("conv2", seed=seed, round=round).masks
             for name in ("conv1.weight", "conv2.weight"):
                 assert masks[name].flatten(1).any(1).all()
@@ -214,12 +250,12 @@ def test_left_of_counts_filters_and_pieces():
     assert left_of(mask) == pytest.approx((75, 100 * 8 / 20))
 
 
-def test_tickets_lose_more_pieces_than_chance_takes(chapter):
+def test_tickets_first_layers_lose_more_pieces_than_chance_takes(chapter):
     text = told_by(chapter, "left-say").partition("weight: ")[2]
     numbers = [int(number) for number in re.findall(r"\d+", text)]
     first, second, by_chance, and_second = numbers
-    assert first > by_chance
-    assert second >= and_second
+    assert first > by_chance + 4  # seen: 10 and 1
+    assert abs(second - and_second) <= 3  # seen: 4 and 3
 
 
 def test_chance_empties_a_filter_only_far_down(chapter):
@@ -237,7 +273,8 @@ def test_chance_empties_a_filter_only_far_down(chapter):
         for rounds, rate in ((slow, 0.1), (fast, 0.2)):
             assert (1 - rate) ** int(rounds) <= share * 1.05
             assert (1 - rate) ** (int(rounds) - 1) >= share * 0.95
-    assert int(found[0][4]) == 11  # "would just be there"
+    assert int(found[0][4]) == 11  # "eleven rounds would just empty a first filter"
+    assert all(int(row[3]) > 11 for row in found)
 
 
 def test_the_slider_goes_through_the_rounds_in_words(chapter):
@@ -245,12 +282,12 @@ def test_the_slider_goes_through_the_rounds_in_words(chapter):
     labels = re.findall(r'"label": "([^"]*)"', slider)
     assert labels == [
         "100 %",
-        "80.1 %",
-        "51.5 %",
-        "33.1 %",
-        "21.3 %",
-        "13.7 %",
-        "8.88 %",
+        "66.6 %",
+        "44.4 %",
+        "29.6 %",
+        "19.8 %",
+        "13.2 %",
+        "8.87 %",
     ]
     left = [int(re.match(r"First layer: (\d+)", text)[1]) for text in captions(slider)]
     assert left == sorted(left, reverse=True)
@@ -344,7 +381,7 @@ def test_the_key_says_what_was_found(chapter, stops):
     found = [row.split(" | ") for row in plain(key).splitlines()[2:]]
     assert [row[0][2:4] for row in found] == ["1.", "2.", "3."]
     assert found[0][1] == "0.9 % of the weights, 90.3 % of the work."
-    assert lth.told(pd.Series(gaps(stops, "ticket", "reinit", 7))) in found[1][1]
+    assert lth.told(pd.Series(gaps(stops, "ticket", "reinit", 4))) in found[1][1]
     assert found[2][1] == "0 of 48."
 
 
@@ -352,16 +389,16 @@ def test_the_key_says_what_was_found(chapter, stops):
 
 
 def test_convolutions_are_to_be_spared(chapter):
-    # Seen: 15.9 to 19.2 points; whole filters -14.7 to -11.6.
+    # Seen: 15.3 to 17.6 points, mean 16.3; whole filters -13.4 to -7.4, mean -9.8.
     assert glued(chapter)["spared_minus_alike"] > 8
-    assert glued(chapter)["filters_minus_scattered"] < -6
+    assert glued(chapter)["filters_minus_scattered"] < -4.9
 
 
 def test_both_halves_of_the_values_matter_and_neither_alone_is_all(chapter):
-    # Seen: -7.0 and -9.0 of -27.7.
+    # Seen: -7.4 and -8.5 of -30.7.
     values = glued(chapter)
     convolutions, others = values["new_convolutions"], values["new_fully"]
-    assert max(convolutions, others) < -2
+    assert max(convolutions, others) < -3.7
     assert convolutions + others > values["new_all"]
     (line,) = re.findall(r": ([\d.]+)%", told_by(chapter, "solution-2-say"))
     assert float(line) < 5

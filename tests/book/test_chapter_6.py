@@ -152,7 +152,7 @@ def test_the_gap_to_training_images_is_small_where_little_is_learned(chapter, st
 
 
 def test_the_curves_are_as_told(stops):
-    """Flat, then late or early; the ticket first ahead and then behind."""
+    """Flat, then late or early; the ticket a little behind, and then further."""
     run, long = lth.run("conv2-dropout"), lth.run(LONGER)
 
     def curve(table, part, arm, round):
@@ -163,19 +163,22 @@ def test_the_curves_are_as_told(stops):
     dense = curve(run, "dropout", "dense", 0)
     ticket = curve(run, "dropout", "ticket", SIXTH)
     free = curve(long, "plain-longer", "dense", 0)
-    assert list(dense.index) == list(free.index) == [135, 270, 405, 540]
-    assert (dense.loc[135] < 0.2).all()  # and at 270, when the plain part is over,
-    assert (dense.loc[270] < 0.3).all()
-    assert (dense.loc[540] > dense.loc[405] + 0.03).all()
-    late = (dense > 0.3).idxmax()
+    assert list(dense.index) == list(free.index) == [180, 360, 540]
+    assert (dense.loc[180] < 0.2).all()  # when the plain part is over
+    # Seen: 12.1 to 23.9 points in the last third.
+    assert (dense.loc[540] > dense.loc[360] + 0.06).all()
+    assert (dense.loc[540] > 0.2).all()
+    late = (dense > 0.2).idxmax()
     assert late.max() > late.min()
-    # Seen: 38.3 % and 37.1 % at the first evaluation.
-    assert abs(ticket.loc[135].mean() - free.loc[135].mean()) < 0.06
-    assert (ticket.loc[135] > dense.loc[270]).all()
-    assert (ticket.loc[270:] < free.loc[270:]).all(axis=None)
+    # Seen: behind by 6.7 points on average, then by 14.4 and 15.8.
+    behind = (free - ticket).mean(axis=1)
+    assert 0 < behind.loc[180] < 0.1
+    assert behind.loc[360] > behind.loc[180] + 0.038
+    assert (ticket.loc[180] > dense.loc[360]).all()
+    assert (ticket.loc[360:] < free.loc[360:]).all(axis=None)
     # The plain part is the beginning of the control.
     short = curve(run, "plain", "dense", 0)
-    assert (short.loc[135] == free.loc[135]).all()
+    assert (short.loc[180] == free.loc[180]).all()
 
 
 def test_the_control_differs_in_dropout_alone():

@@ -18,6 +18,8 @@ import yaml
 from book_fixtures import ROOT, chapters
 from nbformat import NotebookNode, v4
 
+import lth_utils as lth
+
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
 URL, BRANCH = (CONFIG["repository"][key] for key in ("url", "branch"))
 COLAB = "https://colab.research.google.com"
@@ -68,7 +70,7 @@ def faults(text: str, name: str) -> list[str]:
     except nbformat.ValidationError as error:
         return [f"is no valid notebook: {error.message}"]
     rules: list[Callable[..., Iterator[str]]] = [_metadata, _ids, _clean, _sizes]
-    rules += [_plain_markdown, _figures, _addresses]
+    rules += [_plain_markdown, _figures, _addresses, _beginning]
     found = [fault for rule in rules for fault in rule(notebook)]
     if text != nbformat.writes(notebook) + "\n":
         found += ["is not written as nbformat writes it"]
@@ -83,6 +85,9 @@ def _metadata(notebook: NotebookNode) -> Iterator[str]:
     expected: dict[str, Any] = {"kernelspec": KERNEL}
     if closed:
         expected["colab"] = {"collapsed_sections": closed}
+    if _pays_on_a_gpu(notebook):
+        expected["accelerator"] = "GPU"
+        expected["colab"] = expected.get("colab", {}) | {"gpuType": "T4"}
     if notebook.metadata != expected:
         yield f"has other metadata than {expected}"
     for cell in notebook.cells:
@@ -93,6 +98,18 @@ def _metadata(notebook: NotebookNode) -> Iterator[str]:
             yield f"{cell.id}: is a section folded in some places and not in others"
         if strange := set(cell.metadata) - CELL_KEYS - set(shut):
             yield f"{cell.id}: has metadata {sorted(strange)}"
+
+
+def _pays_on_a_gpu(notebook: NotebookNode) -> bool:
+    """Whether a chapter trains convolutions: a LeNet is as quick without a GPU."""
+    words = re.findall(r'"([\w-]+)"', _begin(notebook))
+    parts = [part for word in words for part in lth.experiment(word).parts]
+    return not all(part.network.startswith("lenet") for part in parts)
+
+
+def _begin(notebook: NotebookNode) -> str:
+    """Return the cell that says where a chapter runs, and what it trains."""
+    return "".join(c.source for c in _code(notebook) if c.id == "begin")
 
 
 def _is_secret(cell: NotebookNode) -> bool:
@@ -182,6 +199,18 @@ def _opening(notebook: NotebookNode, name: str) -> Iterator[str]:
         yield "has not the set-up cell that every chapter has"
 
 
+def _beginning(notebook: NotebookNode) -> Iterator[str]:
+    """What prints versions and device comes first, and names what is trained."""
+    first = [cell.id for cell in _code(notebook) if cell.id != "parameters"][:2]
+    begin = _begin(notebook)
+    if first != ["set-up", "begin"] or "lth.begin(" not in begin:
+        yield "does not say after its set-up where it runs and what it trains"
+    code = "\n".join(cell.source for cell in _code(notebook))
+    for word in sorted(set(re.findall(r'lth\.run\(\s*"([\w-]+)"', code))):
+        if f'"{word}"' not in begin:
+            yield f"trains {word} and does not say so at its beginning"
+
+
 def _headings(notebook: NotebookNode) -> Iterator[str]:
     text = "\n".join(cell.source for cell in _markdown(notebook))
     text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -237,7 +266,7 @@ def _folds(notebook: NotebookNode) -> Iterator[str]:
         folded = bool(tags & {"solution", "hide-input"})
         if about != (FOLDED if folded else {}):
             yield f"{cell.id}: is folded in some places and not in others"
-        if cell.id in ("parameters", "set-up") and not folded:
+        if cell.id in ("parameters", "set-up", "begin") and not folded:
             yield f"{cell.id}: is not folded"
         asks = re.search(r"^answer *= *None|# your answer", cell.source, re.MULTILINE)
         if asks and "remove-output" not in tags:
@@ -304,6 +333,7 @@ def notebook() -> NotebookNode:
         v4.new_markdown_cell(title, id="title"),
         v4.new_code_cell('PROFILE = "quick"', id="parameters", metadata=parameters),
         v4.new_code_cell(SET_UP, id="set-up", metadata=set_up),
+        v4.new_code_cell('lth.begin("lenet-mnist")', id="begin", metadata=set_up),
         v4.new_markdown_cell("## A figure\n\nwith $P_{m}`$ and `code`.", id="why"),
         v4.new_code_cell("draw()", id="line", metadata=figure),
         v4.new_markdown_cell("## Exercises\n\n### Exercise 0.1: add", id="exercise"),
@@ -373,7 +403,8 @@ BROKEN = {
     "line: is wider than 72 columns": change("line", source="x" * 73),
     "line: is longer than 25 lines": change("line", source="x\n" * 25),
     "a median code cell of 11": lambda n: [
-        change(cell, source="x\n" * 10)(n) for cell in ("line", "answer", "set-up")
+        change(cell, source="x\n" * 10)(n)
+        for cell in ("line", "answer", "set-up", "begin")
     ],
     "why: holds a directive": change("why", source="```{note}\nhello\n```"),
     "why: holds a role": change("why", source="see {ref}`there`"),
@@ -386,21 +417,26 @@ BROKEN = {
         "line", metadata={"mystnb": {"figure": {"caption": "A.", "name": "fig-a"}}}
     ),
     "line: needs one alt text": change("line", source="lth.explore(f, alt='A', n=[1])"),
-    "figure without a caption": lambda n: n.cells[4].metadata.mystnb.figure.update(
+    "figure without a caption": lambda n: n.cells[5].metadata.mystnb.figure.update(
         caption=""
     ),
     "does not say what is drawn": lambda n: change(
         "line",
         source="lth.explore(f, n=[1])",
-        metadata={"mystnb": {"figure": n.cells[4].metadata.mystnb.figure}},
+        metadata={"mystnb": {"figure": n.cells[5].metadata.mystnb.figure}},
     )(n),
     "names two figures alike": lambda n: n.cells.append(
-        v4.new_code_cell("draw()", id="again", metadata=n.cells[4].metadata)
+        v4.new_code_cell("draw()", id="again", metadata=n.cells[5].metadata)
     ),
     "is not in https://github.com/": change("why", source=f"{COLAB}/github/a/b/c"),
     "does not open with a link": change("title", source="# 0. Made up"),
     "exactly one cell tagged parameters": drop("parameters"),
     "not the set-up cell": change("set-up", source="import lth_utils as lth"),
+    "does not say after its set-up where it runs": drop("begin"),
+    "trains lenet-gain and does not say so": change(
+        "line", source='lth.run(\n    "lenet-gain", PROFILE)'
+    ),
+    "'accelerator': 'GPU'": change("begin", source='lth.begin("conv2")'),
     "exactly one title": change("why", source="# Another title"),
     "skips a level": change("why", source="### Too low"),
     "answer: is a solution without its tag, or not": drop("solution"),

@@ -339,6 +339,15 @@ def test_the_front_page_shows_the_recorded_tickets(reader):
 # Buttons and search
 
 
+def test_no_source_of_an_assignment_is_in_the_site(site):
+    files = [path for path in site.rglob("*") if path.is_file()]
+    names = {path.stem for path in (ROOT / "notebooks" / "assignments").glob("*.ipynb")}
+    assert not names & {path.name.split(".")[0] for path in files}
+    texts = [p for p in files if p.suffix in (".html", ".ipynb", ".txt", ".js", ".md")]
+    private = rb"BEGIN (HIDDEN TESTS|SOLUTION)|href=[^>]*notebooks/assignments"
+    assert not [path for path in texts if re.search(private, path.read_bytes())]
+
+
 @pytest.mark.parametrize("name", chapters())
 def test_the_colab_button_opens_the_clean_notebook(reader, name):
     page = reader.open(name)

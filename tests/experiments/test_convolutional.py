@@ -162,7 +162,7 @@ def test_three_profiles_have_the_same_parts(name):
         quick, laptop, paper = (part.recipe for part in parts)
         assert quick.iterations < laptop.iterations < paper.iterations
         assert len({part.arms for part in parts}) == 1
-        pruned = parts if "dropout" not in name else parts[1:]  # see below
+        pruned = parts[1:] if name.startswith("conv") else parts  # see below
         assert len({part.pruning for part in pruned}) == 1
         assert parts[0].network == f"{parts[1].network}-narrow"
         assert [part.data for part in parts] == ["colour-digits", "cifar10", "cifar10"]
@@ -170,6 +170,26 @@ def test_three_profiles_have_the_same_parts(name):
         for word in same:
             assert len({getattr(r, word) for r in (quick, laptop, paper)}) == 1
         assert laptop.lr == paper.lr
+
+
+@pytest.mark.parametrize("name", CONVS)
+def test_the_live_convolutions_prune_eleven_rounds_in_six(name):
+    short, paper = plan(name, "quick"), plan(name)
+    for kind, rate in paper.pruning.rates.items():
+        left = (1 - short.pruning.rates[kind]) ** short.rounds
+        assert left == pytest.approx((1 - rate) ** 11)
+    assert short.pruning.scope == paper.pruning.scope
+    assert (short.rounds, short.control_rounds) == (6, (4, 6))
+    assert short.recipe == Recipe(1e-3, 200, evaluate_every=40)
+    assert short.arms == paper.arms
+
+
+def test_the_live_conv2_has_its_controls_at_a_fifth_and_an_eleventh():
+    short = plan("conv2", "quick")
+    net = lth.masked(lth.network(short.network))
+    found = lth.densities(net, short.pruning.rates, short.pruning.scope, short.rounds)
+    per_cent = [100 * found[round] for round in short.control_rounds]
+    assert per_cent == pytest.approx([19.8, 8.9], abs=0.06)
 
 
 @pytest.mark.parametrize("name", CONVS)
@@ -183,8 +203,8 @@ def test_the_quick_dropout_prunes_four_rounds_at_once(name):
 @pytest.mark.parametrize("name", CONVS)
 def test_the_quick_dropout_is_short_and_seldom_evaluated(name):
     without, dropped = (part.recipe for part in plan(f"{name}-dropout", "quick").parts)
-    assert (without.iterations, without.evaluate_every) == (180, 45)
-    assert (dropped.iterations, dropped.evaluate_every) == (540, 135)
+    assert (without.iterations, without.evaluate_every) == (180, 60)
+    assert (dropped.iterations, dropped.evaluate_every) == (540, 180)
     assert dropped.lr == without.lr == plan(name, "quick").recipe.lr
 
 
