@@ -29,12 +29,14 @@ class Scale(NamedTuple):
 
     Attributes:
         data: The data set's word.
+        few: How many images of a split are a little of it.
         steps: Of a training that is held against the CPU's.
         replicas: How many LeNets a stack holds, when it is timed.
         networks: Convolutional networks that train together.
         beside: How many of them do, when they are timed; the most, when an
             experiment is trained.
-        turn: Seconds of a turn of a timing.
+        turns: How many turns a timing has.
+        turn: Seconds of each.
         side: Of the square matrices that are multiplied; the copy is 4 times as large.
         short: The recipe of a training with and without TF32.
         seeds: How many of them.
@@ -45,10 +47,12 @@ class Scale(NamedTuple):
     """
 
     data: str
+    few: int
     steps: int
     replicas: tuple[int, ...]
     networks: tuple[str, ...]
     beside: tuple[int, ...]
+    turns: int
     turn: float
     side: int
     short: lth.Recipe
@@ -62,10 +66,12 @@ class Scale(NamedTuple):
 SCALES = {
     "full": Scale(
         data="mnist",
+        few=1200,
         steps=300,
         replicas=(1, 10, 100, 400),
         networks=tuple(LIKE),
         beside=(1, 4, 8),
+        turns=5,
         turn=0.3,
         side=8192,
         short=replace(ADAM, iterations=2000, evaluate_every=2000),
@@ -77,10 +83,12 @@ SCALES = {
     ),
     "tiny": Scale(
         data="mnist-small",
+        few=120,
         steps=5,
         replicas=(1, 2),
         networks=("conv2-narrow",),
         beside=(2,),
+        turns=1,
         turn=0.01,
         side=256,
         short=_TRIED,
@@ -174,9 +182,17 @@ class Bench:
 
     def few(self) -> lth.Dataset:
         """Return a little of it: several epochs in few steps, quickly evaluated."""
-        whole = self.data()
+        return self._first(self.data())
+
+    def digits(self) -> lth.Dataset:
+        """Return colour digits: all of them, or a little when the script is tried."""
+        whole = resident("colour-digits", "standardize", self.device)
+        return whole if self.scale is SCALES["full"] else self._first(whole)
+
+    def _first(self, whole: lth.Dataset) -> lth.Dataset:
+        few = self.scale.few
         train, validation, test = (
-            lth.Split(split.images[:1200], split.labels[:1200])
+            lth.Split(split.images[:few], split.labels[:few])
             for split in (whole.train, whole.validation, whole.test)
         )
         return lth.dataset(f"{whole.name}-few", train, validation, test)
@@ -187,7 +203,8 @@ class Bench:
             torch.cuda.synchronize(self.device)
 
     def seconds(self, call: Callable[[], object]) -> float:
-        """Return the median seconds of a call over five turns."""
+        """Return the median seconds of a call over some turns."""
+        turns, few = self.scale.turns, min(3, self.scale.turns)
 
         def turn(count: int) -> float:
             start = time.perf_counter()
@@ -196,9 +213,9 @@ class Bench:
             self.wait()
             return (time.perf_counter() - start) / count
 
-        turn(3)
-        count = max(1, round(self.scale.turn / turn(3)))
-        return median(turn(count) for _ in range(5))
+        turn(few)
+        count = max(1, round(self.scale.turn / turn(few)))
+        return median(turn(count) for _ in range(turns))
 
 
 @contextmanager

@@ -17,7 +17,6 @@ import lth_utils as lth
 from benchmarks import gpu_plans, gpu_ways, textbook
 from benchmarks.gpu_bench import ADAM, BATCH, Bench, Found, batches, tf32
 from benchmarks.gpu_checks import agreement, masks, recipes
-from lth_utils.data.loading import resident
 from lth_utils.training.gpu.stack import Stack
 
 UNITS = (784, 300, 100, 10)
@@ -110,10 +109,9 @@ def _least_seconds(limits: Found, on: bool) -> float:
 def tf32_accuracy(bench: Bench) -> Found:
     """Train the same networks with and without TF32: test accuracies (fractions)."""
     conv, short = bench.scale.networks[0], bench.scale.short
-    digits = resident("colour-digits", "standardize", bench.device)
     return {
         "lenet": _with_and_without(bench, "lenet", bench.data(), short),
-        conv: _with_and_without(bench, conv, digits, replace(short, lr=2e-4)),
+        conv: _with_and_without(bench, conv, bench.digits(), replace(short, lr=2e-4)),
     }
 
 

@@ -43,9 +43,13 @@ def chapters() -> list[str]:
 def executed() -> Callable[[str], NotebookNode]:
     """Return a function from a chapter's name to its executed notebook."""
 
+    around = copies.surroundings(ROOT)
+
     @cache
     def run(name: str) -> NotebookNode:
-        command(sys.executable, "book/run_notebooks.py", name)
+        made = copies.digest(ROOT, name, "quick", around)
+        if copies.stamp(ROOT, name).get("digest") != made:
+            command(sys.executable, "book/run_notebooks.py", name)
         return nbformat.read(copies.copy(ROOT, name), as_version=4)
 
     return run

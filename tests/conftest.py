@@ -2,11 +2,15 @@
 
 import os
 import socket
+from functools import cache, wraps
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+from lth_utils.data import digits, signals
 
 pytest_plugins = ["book_fixtures"]
 
@@ -16,6 +20,26 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("LTH_RUNS", str(ROOT / "_build" / "runs"))
 # Here and not in the environment, which the notebooks' kernels inherit.
 matplotlib.use("Agg")
+
+# Data sets that are computed take seconds, and many tests load them. Each is still
+# made of its numbers anew. A test that needs them computed asks for `__wrapped__`.
+signals._draw = cache(signals._draw)
+
+
+@wraps(digits.colour_digits)
+def painted(grey: np.ndarray, seed: int) -> np.ndarray:
+    return _painted(grey.shape, grey.tobytes(), seed)
+
+
+@cache
+def _painted(shape: tuple[int, ...], grey: bytes, seed: int) -> np.ndarray:
+    original = painted.__wrapped__
+    pictures = original(np.frombuffer(grey, np.uint8).reshape(shape), seed)
+    pictures.flags.writeable = False
+    return pictures
+
+
+digits.colour_digits = painted
 
 settings.register_profile(
     "suite",

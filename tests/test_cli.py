@@ -32,13 +32,31 @@ def lth(capsys, *words: str) -> tuple[int, str, str]:
     return code, out, err
 
 
+TINY = tiny_experiment(arms=("dense", "ticket", "reinit"), control_rounds=(3,))
+
+
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     """Make `lth run tiny` a matter of seconds, in a store of its own."""
-    small = tiny_experiment(arms=("dense", "ticket", "reinit"), control_rounds=(3,))
-    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": small})
+    monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": TINY})
     monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LTH_BOOK", "1")  # no progress bar among the output
+
+
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory):
+    """A store in which `tiny` is trained."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LTH_RUNS", str(folder))
+        library.run(TINY, workers=1)
+    return folder
+
+
+@pytest.fixture
+def trained(tiny, run_once, tmp_path):
+    """Let a store of this test's own have it already."""
+    shutil.copytree(run_once, tmp_path / "runs")
 
 
 @pytest.fixture
@@ -76,7 +94,7 @@ def test_run_then_show_the_same_words(tiny, capsys):
 
 
 def test_csv_is_the_tidy_table(tiny, capsys, tmp_path):
-    code, out, _ = lth(capsys, "run", "tiny", "--curves", "--csv")
+    code, out, _ = lth(capsys, "run", "tiny", "--curves", "--csv", "--workers", "1")
     (tmp_path / "t.csv").write_text(out)
     table = pd.read_csv(tmp_path / "t.csv")
     assert code == 0
@@ -93,7 +111,7 @@ def test_show_says_what_is_missing(tiny, capsys):
     assert err.endswith("lth run tiny --profile quick\n")
 
 
-def test_what_show_says_to_run_is_what_was_missing(tiny, capsys):
+def test_what_show_says_to_run_is_what_was_missing(trained, capsys):
     asked = ("tiny", "--seeds", "2", "--arms", " dense, ticket")
     assert lth(capsys, "run", "tiny")[0] == 0
     code, _, err = lth(capsys, "show", *asked)
@@ -106,7 +124,7 @@ def test_what_show_says_to_run_is_what_was_missing(tiny, capsys):
     assert lth(capsys, "show", *asked) == (0, out, "")
 
 
-def test_show_shows_yours_or_else_the_record(tiny, results, capsys, monkeypatch):
+def test_show_shows_yours_or_else_the_record(trained, results, capsys, monkeypatch):
     code, out, err = lth(capsys, "run", "tiny", "--record", "--csv")
     assert code == 0
     # Five trainings, each best at the end: validation twice, the others once.
@@ -126,7 +144,9 @@ def test_show_shows_yours_or_else_the_record(tiny, results, capsys, monkeypatch)
     assert not (results / "none").exists()
 
 
-def test_a_record_of_fewer_seeds_is_shown_as_it_is(results, tiny, capsys, monkeypatch):
+def test_a_record_of_fewer_seeds_is_shown_as_it_is(
+    results, trained, capsys, monkeypatch
+):
     assert lth(capsys, "run", "tiny", "--record")[0] == 0
     two = replace(EXPERIMENTS["tiny"]["quick"], seeds=(0, 1))
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": two})
@@ -156,13 +176,13 @@ def test_show_neither_trains_nor_downloads_nor_writes(capsys, monkeypatch, tmp_p
 
 
 def test_a_study_is_shown_part_by_part(study, capsys, tmp_path):
-    code, out, _ = lth(capsys, "run", "pair", "--arms", "dense")
+    code, out, _ = lth(capsys, "run", "pair", "--arms", "dense", "--workers", "1")
     assert code == 0
     rows = re.findall(r"^ *(\S+) +dense 100.00% +1 ", out, re.MULTILINE)
     assert rows == ["0.5", "2"]
     assert lth(capsys, "show", "pair", "--arms", "dense") == (0, out, "")
     file = tmp_path / "pair.csv"
-    file.write_text(lth(capsys, "run", "pair", "--csv")[1])
+    file.write_text(lth(capsys, "run", "pair", "--csv", "--workers", "1")[1])
     table = pd.read_csv(file, dtype={"experiment": str})
     assert table["experiment"].unique().tolist() == ["0.5", "2"]
     assert len(tables.early_stop(table)) == 4

@@ -1,9 +1,11 @@
 """The first minute, in seconds: the same steps with fewer iterations."""
 
+import io
 import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 
 import pytest
@@ -14,11 +16,12 @@ from lth_utils import demo
 SHORT = replace(demo.RECIPE, iterations=60, evaluate_every=20)
 
 
-@pytest.fixture
-def said(monkeypatch, capsys) -> str:
-    monkeypatch.setattr(demo, "RECIPE", SHORT)
-    demo.demo()
-    return capsys.readouterr().out
+@pytest.fixture(scope="module")
+def said() -> str:
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as out:
+        patch.setattr(demo, "RECIPE", SHORT)
+        demo.demo()
+    return out.getvalue()
 
 
 def test_its_numbers_are_the_librarys(said):

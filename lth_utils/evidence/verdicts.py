@@ -104,6 +104,7 @@ def on_scale(claim: Claim) -> tuple[float, float]:
     return log(claim.paper or 1), log(claim.tolerance or 1)
 
 
+@cache
 def measured(claim: Claim, record: str) -> Measured:
     """Return a claim's numbers by a record, one a seed.
 
@@ -182,10 +183,12 @@ def _there(record: str) -> bool:
 
 def _awaits(record: str, claim: Claim) -> bool:
     """Whether a record lacks a claim's trainings that its plan has."""
-    import pandas as pd
-
     stops = _stops(record)
     lacking = [mine for mine in _by_part(claim) if not trained(stops, mine)]
+    if not lacking:
+        return False
+    import pandas as pd
+
     name, _, profile = record.partition("/")
     plan = experiment(name, profile.removesuffix(AGAIN))
     columns = ["experiment", "arm", "seed", "control", "round"]

@@ -1,5 +1,6 @@
 """Running chapters and building pages, on a book of two lines."""
 
+import io
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,11 +56,18 @@ def book(tmp_path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run_once(tmp_path_factory) -> Path:
-    """Return a book that was run: copy it before you change it."""
+def said_once(tmp_path_factory) -> tuple[Path, str]:
+    """Run a book; return where it is, and what was said."""
     root = write_book(tmp_path_factory.mktemp("book"))
-    assert run_notebooks.main([], root) == 0
-    return root
+    with redirect_stdout(io.StringIO()) as out:
+        assert run_notebooks.main([], root) == 0
+    return root, out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run_once(said_once) -> Path:
+    """Return a book that was run: copy it before you change it."""
+    return said_once[0]
 
 
 @pytest.fixture
@@ -157,11 +166,8 @@ def test_the_profile_is_part_of_the_hash(book):
     assert quick != laptop
 
 
-def test_each_chapter_is_said_as_it_finishes(book, capsys):
-    run_notebooks.run_all(book)
-    assert re.search(
-        r"\n  notebooks/one \.\.\. done in \d+ s\n$", capsys.readouterr().out
-    )
+def test_each_chapter_is_said_as_it_finishes(said_once):
+    assert re.search(r"\n  notebooks/one \.\.\. done in \d+ s\n$", said_once[1])
 
 
 # Whoever saved it
@@ -210,8 +216,19 @@ EDITORS = [
 
 
 @pytest.mark.parametrize("editor", EDITORS)
-def test_a_chapter_that_another_editor_saved_is_run(book, capsys, editor):
+def test_a_chapter_is_the_same_whoever_saved_it(book, editor):
+    before = run_notebooks._read(book, "notebooks/one")
     saved(book, editor)
+    after = run_notebooks._read(book, "notebooks/one")
+    nbformat.validate(after)
+    assert after.metadata.kernelspec == KERNEL
+    assert len({cell.id for cell in after.cells}) == len(before.cells)
+    for mine, other in zip(before.cells, after.cells, strict=True):
+        assert {**mine, "id": ""} == {**other, "id": ""}
+
+
+def test_a_chapter_that_another_editor_saved_is_run(book, capsys):
+    saved(book, by_colab)
     assert run_notebooks.main([], book) == 0
     copy = nbformat.read(copies.copy(book, "notebooks/one"), as_version=4)
     nbformat.validate(copy)

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_experiment
+from helpers import lay_pictures, tiny_experiment
 
 import lth_utils as lth
 from lth_utils import EXPERIMENTS, Experiment, LotteryError, Recipe, Study
@@ -272,6 +272,13 @@ def test_digits_are_not_mirrored():
             assert part.recipe.crop == 0
 
 
+@pytest.fixture
+def pets(tmp_path, monkeypatch) -> str:
+    """The word of a data set of few pictures: to evaluate all digits takes seconds."""
+    monkeypatch.setenv("LTH_DATA", str(tmp_path))
+    return lay_pictures(tmp_path / "pets", train=40).name
+
+
 # --- keys -------------------------------------------------------------------------
 
 CHANGES = {
@@ -332,21 +339,21 @@ def test_a_job_comes_back_from_json(name, profile):
         assert parent is None or parent.recipe == job.recipe
 
 
-def test_a_finished_training_with_a_schedule_is_found_again(tmp_path):
-    job = conv2_job(warmup=2, milestones=(3,), dropout=0.5, crop=1)
+def test_a_finished_training_with_a_schedule_is_found_again(tmp_path, pets):
+    job = replace(conv2_job(warmup=2, milestones=(3,), dropout=0.5, crop=1), data=pets)
     (result,) = perform([job], [None], torch.device("cpu"))
     store = Store(tmp_path, {"code": "1"})
     store.write(job, result)
     assert store.read(job).curve == result.curve
 
 
-def test_a_runs_workers_take_schedules(tmp_path, monkeypatch):
+def test_a_runs_workers_take_schedules(tmp_path, pets, monkeypatch):
     """Recipes go to them as JSON, and their results come back."""
-    monkeypatch.setenv("LTH_RUNS", str(tmp_path))
+    monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
     recipe = replace(SHORT, warmup=2, milestones=(2, 3), dropout=0.5, flip=True, crop=2)
     tiny = tiny_experiment(
         network="conv2-narrow",
-        data="colour-digits",
+        data=pets,
         arms=("dense", "ticket"),
         control_rounds=None,
         rounds=1,
@@ -354,7 +361,7 @@ def test_a_runs_workers_take_schedules(tmp_path, monkeypatch):
         pruning=plan("conv2").pruning,
     )
     table = lth.run(tiny, workers=1)
-    data = lth.load("colour-digits")
+    data = lth.load(pets)
 
     def loss(recipe: Recipe) -> float:
         net = lth.masked(lth.network("conv2-narrow", 0))
@@ -370,7 +377,9 @@ def test_a_runs_workers_take_schedules(tmp_path, monkeypatch):
 # --- records ----------------------------------------------------------------------
 
 
-def test_a_record_says_how_the_rate_went_and_what_was_left_out(tmp_path, monkeypatch):
+def test_a_record_says_how_the_rate_went_and_what_was_left_out(
+    tmp_path, pets, monkeypatch
+):
     monkeypatch.setenv("LTH_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(records, "results_folder", lambda: tmp_path)
     recipe = replace(
@@ -384,7 +393,7 @@ def test_a_record_says_how_the_rate_went_and_what_was_left_out(tmp_path, monkeyp
         flip=True,
         crop=2,
     )
-    tiny = dense_conv2(recipe)
+    tiny = replace(dense_conv2(recipe), data=pets)
     study = Study("tiny", "quick", (tiny, replace(tiny, name="b", recipe=SHORT)))
     monkeypatch.setitem(EXPERIMENTS, "tiny", {"quick": study})
     folder = lth.record("tiny", "quick")

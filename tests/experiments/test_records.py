@@ -64,6 +64,14 @@ def test_another_engines_record_lies_beside_the_first(folder):
         lth.recorded("tiny", "quick-again")
 
 
+def test_a_tables_parts_share_the_records_page(folder):
+    """pandas copies what hangs on a table with each part that is taken of it."""
+    table = lth.recorded(*WORDS)
+    part = table[table["round"] == 0].assign(mine=1)
+    assert part.attrs["provenance"] is table.attrs["provenance"]
+    assert part.attrs["provenance"] == page_of(folder)
+
+
 def test_a_record_keeps_early_stop_and_end(folder):
     stops, whole = (
         lth.early_stop(table) for table in (lth.recorded(*WORDS), lth.run(TINY))

@@ -226,44 +226,69 @@ def start(folder: Path, **options: object) -> subprocess.Popen:
     )
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_bits(undisturbed, tmp_path):
-    expected = contents(undisturbed[0])
+def listen() -> None:
+    """Heed Ctrl-C, also where a shell has put the tests into the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A store, as Ctrl-C leaves it behind the first training, and what was said."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    process = start(folder, preexec_fn=listen)
+    while not contents(folder) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    return folder, errors
+
+
+def test_after_ctrl_c_what_is_finished_is_kept(undisturbed, interrupted):
+    folder, errors = interrupted
+    assert "KeyboardInterrupt" in errors
+    kept, expected = contents(folder), contents(undisturbed[0])
+    assert 0 < len(kept) < len(expected)
+    assert kept.items() <= expected.items()
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_bits(
+    undisturbed, interrupted, tmp_path
+):
+    folder = shutil.copytree(interrupted[0], tmp_path / "killed")
+    expected, finished = contents(undisturbed[0]), len(contents(folder))
     chance = random.Random(7)
-    finished = 0
-    for _ in range(3):
-        process = start(tmp_path)
+    for _ in range(2):
+        process = start(folder)
         # Wait for one more finished training, then a random moment longer.
-        while len(contents(tmp_path)) <= finished and process.poll() is None:
+        while len(contents(folder)) <= finished and process.poll() is None:
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 0.7))
+        workers = children(process)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        after = contents(tmp_path)  # every page that is there is whole
+        for _ in range(100):
+            if not (alive := [pid for pid in workers if running(pid)]):
+                break
+            time.sleep(0.1)
+        assert not alive, "workers outlived their parent"
+        after = contents(folder)  # every page that is there is whole
         assert finished < len(after) < len(expected)
         finished = len(after)
-    process = start(tmp_path)
+    process = start(folder)
     assert process.wait() == 0, process.stderr.read()
     process.communicate()
-    assert contents(tmp_path) == expected
+    assert contents(folder) == expected
 
 
-def test_workers_end_with_their_parent(tmp_path):
-    process = start(tmp_path)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.parent.exists():
-        process.kill()
-        pytest.skip("No /proc here to see the workers in.")
-    while not (workers := children.read_text().split()):
-        time.sleep(0.05)
-    process.kill()
-    process.communicate()
-    for _ in range(100):
-        alive = [pid for pid in workers if running(pid)]
-        if not alive:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"The workers {alive} outlived their parent.")
+def children(process: subprocess.Popen) -> list[str]:
+    """Return the ids of a process's workers; none where there is no /proc."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not listed.parent.exists():
+        return []
+    found = listed.read_text().split()
+    assert len(found) == 2
+    return found
 
 
 def running(pid: str) -> bool:
@@ -455,18 +480,6 @@ def test_what_fails_later_costs_nothing_that_is_finished(runs, monkeypatch):
     assert len(contents(runs)) == 1
     monkeypatch.setattr("lth_utils.experiments.runs.work", None)  # training would fail
     assert lth.run(dense)["split"].value_counts()["validation"] == 2
-
-
-def test_after_ctrl_c_what_is_finished_is_kept(undisturbed, tmp_path):
-    process = start(tmp_path)
-    while not contents(tmp_path) and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
-    assert "KeyboardInterrupt" in errors
-    kept, expected = contents(tmp_path), contents(undisturbed[0])
-    assert 0 < len(kept) < len(expected)
-    assert kept.items() <= expected.items()
 
 
 def test_seeds_and_arms_narrow_an_experiment_of_ones_own(undisturbed, monkeypatch):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from types import SimpleNamespace
 
@@ -32,7 +33,9 @@ from lth_utils.training.order import batches
 from lth_utils.training.recipes import Recipe
 
 COLOURS = few(lth.load("colour-digits"), train=64, other=16)
-DATA = lth.load("mnist-small")
+WHOLE = lth.load("mnist-small")
+# As many as some epochs need: evaluations of all would take longer than the steps.
+DATA = few(WHOLE, train=2000, other=200)
 ADAM = Recipe(iterations=300)
 Key = tuple[int, int]  # (seed, round)
 SGD = Recipe(0.05, 300, "sgd", momentum=0.9, weight_decay=1e-3)
@@ -88,14 +91,13 @@ def pixelwise(
 FAST = {"mlp": mlp, "pixels": pixelwise, "sparse": sparsely}
 
 
-def after(make, net: nn.Module, recipe: Recipe, steps: int, size: int = 60):
+def after(make, net: nn.Module, recipe: Recipe, steps: int, data: lth.Dataset = DATA):
     """Train `net` for some steps; return its state and its loss."""
-    recipe = replace(recipe, batch_size=size)
-    engine = make(net, recipe, DATA)
-    order = batches(len(DATA.train.labels), recipe, 0, 0)
+    engine = make(net, recipe, data)
+    order = batches(len(data.train.labels), recipe, 0, 0)
     engine.steps(torch.stack(list(islice(order, steps))))
     engine.write()
-    loss, _ = engine.measure(Split(*(t[:130] for t in DATA.test)))
+    loss, _ = engine.measure(Split(*(t[:130] for t in data.test)))
     return lth.snapshot(net), loss
 
 
@@ -105,13 +107,19 @@ def largest_difference(ours, reference) -> float:
     return max([*apart, abs(loss - their_loss)])
 
 
+@cache
+def three_hundred(make, density: float, recipe: Recipe):
+    """Return a LeNet's state and loss after 300 steps; to be read alone."""
+    masks = random_masks(masked_lenet(), density)
+    return after(make, masked_lenet(masks), recipe, 300)
+
+
 @pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
 @pytest.mark.parametrize("density", [1.0, 0.51, 0.21, 0.012])
 @pytest.mark.parametrize("fast", FAST)
 def test_three_hundred_steps_are_autograds(fast, density, recipe):
-    masks = random_masks(masked_lenet(), density)
-    reference = after(autograd, masked_lenet(masks), recipe, 300)
-    ours = after(FAST[fast], masked_lenet(masks), recipe, 300)
+    reference = three_hundred(autograd, density, recipe)
+    ours = three_hundred(FAST[fast], density, recipe)
     assert largest_difference(ours, reference) <= 1e-10
 
 
@@ -136,9 +144,11 @@ def odd_masks(draw) -> dict[str, torch.Tensor]:
 @settings(max_examples=25, deadline=None)
 @given(masks=odd_masks(), size=st.sampled_from([1, 7, 60, 64, 65, 130]))
 def test_a_step_is_autograds_whatever_the_mask_and_the_batch(fast, recipe, masks, size):
-    small = {"hidden": (13, 7)}
-    reference = after(autograd, masked_lenet(masks, **small), recipe, 3, size)
-    ours = after(FAST[fast], masked_lenet(masks, **small), recipe, 3, size)
+    recipe = replace(recipe, batch_size=size)
+    reference, ours = (
+        after(make, masked_lenet(masks, hidden=(13, 7)), recipe, 3, WHOLE)
+        for make in (autograd, FAST[fast])
+    )
     assert largest_difference(ours, reference) <= 1e-10
     for name, mask in masks.items():
         assert ours[0][name][~mask].eq(0).all()
@@ -164,6 +174,7 @@ def test_three_rounds_find_autograds_masks(fast, monkeypatch):
 
 def test_a_run_with_a_fast_engine_differs_less_than_seeds_do(monkeypatch):
     """In float32 the trajectories part, the accuracies do not."""
+    recipe = replace(ADAM, evaluate_every=300)
 
     def accuracies(make) -> torch.Tensor:
         monkeypatch.setattr(loop, "engine_for", make)
@@ -171,7 +182,7 @@ def test_a_run_with_a_fast_engine_differs_less_than_seeds_do(monkeypatch):
         for seed in range(3):
             net = lth.masked(lth.LeNet(seed))
             lth.apply_masks(net, random_masks(net, 0.2, seed))
-            curve = lth.train(net, DATA, Recipe(iterations=300), seed)
+            curve = lth.train(net, WHOLE, recipe, seed)
             found.append(curve.at(300).accuracy)
         return torch.tensor(found)
 

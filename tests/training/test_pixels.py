@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from helpers import few as first
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -26,7 +27,7 @@ pytest.importorskip("numba")
 
 from lth_utils.training.lenet import pixel_kernels as kernels
 
-DATA = lth.load("mnist-small")
+DATA = first(lth.load("mnist-small"), train=2000, other=300)
 ADAM = Recipe(iterations=300)
 SGD = Recipe(0.05, 300, "sgd", momentum=0.9, weight_decay=1e-3)
 RECIPES = pytest.mark.parametrize("recipe", [ADAM, SGD], ids=["adam", "sgd"])
