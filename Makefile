@@ -60,7 +60,7 @@ try: $(READY) ## prune, rewind, train: a ticket against its reinit, a minute
 clean: ## remove _build with all that was built, trained and graded; .venv stays
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-colab: $(READY) ## run every chapter as Colab would (needs Python 3.12)
+colab: $(READY) ## run all notebooks as Colab would (needs Python 3.12)
 	@$(PY) tests/colab.py $(CHAPTERS)
 
 release: $(READY) ## write the students' version of the assignments

@@ -1,10 +1,10 @@
-"""Run every chapter as Colab would: `make colab [CHAPTERS="notebooks/01-….ipynb"]`.
+"""Run all notebooks as Colab would: `make colab [CHAPTERS="notebooks/01-….ipynb"]`.
 
 A clean environment gets Colab's Python and its older libraries, and neither
-myst_nb nor lth_utils. Each chapter is copied alone into an empty folder and
-run from top to bottom. Its set-up cell is left as it is: git is told to take
-the repository's address for this checkout, so that what is committed here is
-what gets installed. Afterwards every library must have the version it had.
+myst_nb nor lth_utils. Each chapter, and each assignment with its solutions, is
+copied alone into an empty folder and run from top to bottom. Its set-up cell is
+left as it is: git is told to take the repository's address for this checkout, so
+that what is committed here is what gets installed. Afterwards every library must have the version it had.
 
 Not a part of `make test`: it installs another torch and trains again.
 """
@@ -138,13 +138,15 @@ def check(chapter: Path) -> None:
 
 
 def main() -> None:
-    """Run the chapters named on the command line, or all of them."""
+    """Run the notebooks named on the command line, or all of them."""
+    folders = (ROOT / "notebooks", ROOT / "notebooks" / "assignments")
+    every = [path for folder in folders for path in sorted(folder.glob("*.ipynb"))]
     chapters = [Path(name).resolve() for name in sys.argv[1:]]
     FOLDER.mkdir(parents=True, exist_ok=True)
     make_environment()
     pretend_to_be_colab()
     shutil.rmtree(FOLDER / "runs", ignore_errors=True)
-    for chapter in chapters or sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for chapter in chapters or every:
         check(chapter)
 
 
