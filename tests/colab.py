@@ -4,7 +4,8 @@ A clean environment gets Colab's Python and its older libraries, and neither
 myst_nb nor lth_utils. Each chapter, and each assignment with its solutions, is
 copied alone into an empty folder and run from top to bottom. Its set-up cell is
 left as it is: git is told to take the repository's address for this checkout, so
-that what is committed here is what gets installed. Afterwards every library must have the version it had.
+that what is committed here is what gets installed. Afterwards every library must
+have the version it had.
 
 Not a part of `make test`: it installs another torch and trains again.
 """

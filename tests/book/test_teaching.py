@@ -19,8 +19,16 @@ def rows(title: str) -> list[list[str]]:
 
 
 def test_a_lecture_is_as_long_as_it_says():
-    table = rows("One lecture, 50 minutes")
-    assert sum(int(minutes) for minutes, _ in table) == 50
+    slides = (ROOT / "book" / "slides" / "lecture.md").read_text("utf8")
+    notes = [int(minutes) for minutes in re.findall(r"^Note \((\d+) min", slides, re.M)]
+    assert (sum(notes), len(notes)) == (50, slides.count("\n---\n") + 1)
+    after = 0
+    for minutes, what in rows("One lecture, 50 minutes"):
+        first, last = map(int, re.findall(r"\d+", what)[:2])
+        assert first == after + 1
+        assert sum(notes[after:last]) == int(minutes)
+        after = last
+    assert after == len(notes)
 
 
 def test_a_class_is_as_long_as_it_says():
