@@ -16,6 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 NEEDS = r"\*\*What you need to know\.\*\* (.*?)(?:\n\n|\Z)"
+ONE = "**Prediction "
 ASKED = r"^## (?!Your ).*predictions?\b"
 
 
@@ -43,11 +44,7 @@ def told(notebook: NotebookNode, minutes: int) -> str:
         SystemExit: If the chapter does not have what every chapter has.
     """
     needs = re.search(NEEDS, notebook.cells[0].source, re.DOTALL)
-    asked = [
-        cell.source.partition("\n")[2].strip()
-        for cell in notebook.cells
-        if cell.cell_type == "markdown" and re.match(ASKED, cell.source)
-    ]
+    asked = _asked(notebook)
     keys = [
         output.data["text/markdown"]
         for cell in notebook.cells
@@ -65,11 +62,22 @@ def told(notebook: NotebookNode, minutes: int) -> str:
         [
             f"**Needs.** {needs[1]}",
             f"**Reading.** About {minutes} minutes, without exercises.",
-            f":::{{dropdown}} Its predictions, and the key\n{asked[0]}",
+            ":::{dropdown} Its predictions, and the key",
+            *asked,
             *keys,
             ":::",
         ]
     )
+
+
+def _asked(notebook: NotebookNode) -> list[str]:
+    """Return a chapter's predictions, from their own section or each from its place."""
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    sections = [
+        text.partition("\n")[2].strip() for text in texts if re.match(ASKED, text)
+    ]
+    parts = [part for text in texts for part in text.split("\n\n")]
+    return sections[:1] or [part for part in parts if part.startswith(ONE)]
 
 
 def setup(app: Sphinx) -> None:

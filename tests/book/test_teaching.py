@@ -91,9 +91,19 @@ def test_a_chapter_says_itself_what_it_needs_and_asks(chapter):
     assert teaching_page.told(chapter, 25) == (
         "**Needs.** Nothing.\n\n"
         "**Reading.** About 25 minutes, without exercises.\n\n"
-        ":::{dropdown} Its predictions, and the key\n1. How many?\n\n"
+        ":::{dropdown} Its predictions, and the key\n\n1. How many?\n\n"
         "| Asked |\n|:--|\n| 1. |\n\n:::"
     )
+
+
+def test_predictions_that_are_asked_along_the_way_are_put_together(chapter):
+    chapter.cells[1] = v4.new_markdown_cell(
+        "## Run it\n\nNow.\n\n**Prediction 1.** Up?"
+    )
+    chapter.cells.insert(2, v4.new_markdown_cell("**Prediction 2.** Down?\n\nSee."))
+    found = teaching_page.told(chapter, 25)
+    assert "**Prediction 1.** Up?\n\n**Prediction 2.** Down?\n\n| Asked |" in found
+    assert "Now." not in found
 
 
 @pytest.mark.parametrize("cell", [0, 1, 3])
