@@ -38,7 +38,7 @@ book: notebooks ## run the notebooks, render the book, say where to open it
 setup: $(READY) ## make the environment, .venv, and nothing else
 
 test: lint ## style, types, every test, the book in a browser
-	@echo "Running the tests: 14 minutes on two cores"
+	@echo "Running the tests: 18 minutes on two cores"
 	@$(PY) -m pytest
 
 lint: $(READY) ## style (ruff, notebooks too) and types (mypy)
