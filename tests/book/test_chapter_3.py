@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from book_fixtures import ROOT, captions, glued, plain, printed, shown, told_by
-from helpers import few
 
 import lth_utils as lth
 from lth_utils.seeds import seed_of
@@ -47,8 +46,7 @@ def test_the_algorithm_is_plain_torch():
 
 
 def test_its_masks_are_the_librarys(book):
-    # Of few images: to evaluate all would take longer than to train.
-    data, recipe = few(lth.load("mnist-small"), 2000), lth.Recipe(iterations=300)
+    data, recipe = lth.load("mnist-small"), lth.Recipe(iterations=300)
     x, y = data.scale(data.train.images, torch.float64), data.train.labels
 
     def maker(seed):
