@@ -8,13 +8,15 @@
 
 Answers are named by grade_id or cell id; what is not given is the solution.
 `untouched` gives the answers of one who wrote nothing. `until` ends the run after
-a question.
+a question. `to_its_end` runs an assignment beyond its last question, too.
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -24,6 +26,7 @@ from classroom.kernel import HIDDEN, Dead, Limits, kernel
 from classroom.marking import Marks, run
 from classroom.release import released
 from classroom.sources import SOURCES, Assignment, mark_of
+from nbclient import NotebookClient
 from nbformat import NotebookNode, v4
 
 assert str(ROOT / "book") in sys.path  # by book_fixtures
@@ -61,6 +64,33 @@ def lost(name: str, found: Marks) -> dict[str, float]:
     """Return the points that were lost, by question."""
     most = {q: assignment(name).questions[q] for q in found.points}
     return {q: most[q] - p for q, p in found.points.items() if p < most[q]}
+
+
+def check_slip(
+    grade: Grade,
+    name: str,
+    answer: str,
+    old: str,
+    new: str,
+    questions: str,
+    message: str,
+    until: str = "",
+) -> None:
+    """Hold a slip in a solved answer against the questions that it must cost.
+
+    Args:
+        grade: The fixture.
+        name: The assignment.
+        answer: Whose text is changed, from `old` to `new`.
+        questions: Their names, with spaces between; they lose all points.
+        message: A part of what each of them says.
+        until: The last question to run.
+    """
+    found = grade(name, {answer: edited(name, answer, old, new)}, until)
+    most = assignment(name).questions
+    assert lost(name, found) == {each: most[each] for each in questions.split()}
+    for question in questions.split():
+        assert message in found.messages[question]
 
 
 def code(source: str, name: str, **mark: object) -> NotebookNode:
@@ -176,3 +206,26 @@ def grade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grade]:
     grader = _Grader(tmp_path_factory.mktemp("grading"))
     yield grader
     grader.close()
+
+
+@pytest.fixture(scope="session")
+def solved(grade: Grade) -> Callable[[str], Marks]:
+    """Return a function from an assignment's name to its solution's marks."""
+    return cache(grade)
+
+
+@pytest.fixture(scope="session")
+def to_its_end(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], NotebookNode]:
+    """Return a function that runs an assignment, solved, as the book runs a chapter."""
+
+    @cache
+    def run(name: str) -> NotebookNode:
+        notebook = nbformat.read(assignment(name).path, as_version=4)
+        folder = str(tmp_path_factory.mktemp(name))
+        resources = {"metadata": {"path": folder}}
+        client = NotebookClient(notebook, timeout=300, resources=resources)
+        return client.execute(env=os.environ | {"LTH_BOOK": "1"})
+
+    return run

@@ -1,36 +1,12 @@
 """The assignment on a claim: right answers, none, and plausible slips."""
 
-import re
-
 import pytest
 from book_fixtures import captions, lifted, plain, shown, told_by
-from classroom.sources import SOURCES
-from grading_fixtures import assignment, edited, lost, solution, untouched
-from whole import whole
+from grading_fixtures import check_slip, edited, lost, solution, untouched
 
 import lth_utils as lth
 
 NAME = "is-the-paper-right"
-
-
-def test_it_has_the_ten_points_that_the_teachers_page_says():
-    text = (SOURCES / "README.md").read_text("utf8")
-    table = text.split("## Is the paper right?")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", table, re.MULTILINE)
-    assert assignment(NAME).questions == {name: float(most) for name, most in rows}
-    assert assignment(NAME).total == 10
-
-
-def test_the_solution_has_full_marks(grade):
-    found = grade(NAME)
-    assert not lost(NAME, found)
-    assert not found.messages
-
-
-def test_the_untouched_release_has_none(grade):
-    found = grade(NAME, untouched(NAME))
-    assert set(found.points.values()) == {0}
-    assert set(found.messages.values()) == {"Not answered."}
 
 
 def test_without_an_id_it_works_as_well(grade):
@@ -221,11 +197,8 @@ SLIPS = {
 
 @pytest.mark.parametrize("slip", SLIPS)
 def test_a_slip_loses_its_question_alone_and_is_named(grade, slip):
-    answer, old, new, question, message = SLIPS[slip]
     # The run comes after the last of them, and costs nobody's points there.
-    found = grade(NAME, {answer: edited(NAME, answer, old, new)}, "limits")
-    assert lost(NAME, found) == {question: assignment(NAME).questions[question]}
-    assert message in found.messages[question]
+    check_slip(grade, NAME, *SLIPS[slip], until="limits")
 
 
 def test_a_claim_that_is_not_offered_is_run_all_the_same(grade):
@@ -278,8 +251,8 @@ def test_a_rule_that_follows_the_numbers_is_noticed(grade):
 # To the end
 
 
-def test_the_report_and_the_slider_speak_of_the_claim(tmp_path):
-    ran = whole(NAME, tmp_path)
+def test_the_report_and_the_slider_speak_of_the_claim(to_its_end):
+    ran = to_its_end(NAME)
     words = ("replicated", "not replicated", "cannot tell")
     report = told_by(ran, "report")
     assert report.startswith("L5: At 21.1 %, tickets are 0.5 points more accurate")

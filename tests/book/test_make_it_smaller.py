@@ -1,41 +1,20 @@
 """The assignment on size: right answers, none, slips, and what would be cheating."""
 
-import re
-
 import pytest
 from book_fixtures import captions, plain, shown
-from classroom.sources import SOURCES
-from grading_fixtures import assignment, edited, lost, solution, untouched
-from whole import whole
+from grading_fixtures import check_slip, lost, solution
 
 NAME = "make-it-smaller"
 
 
-def test_it_has_the_ten_points_that_the_teachers_page_says():
-    text = (SOURCES / "README.md").read_text("utf8")
-    table = text.split("## Make it smaller, make it faster")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", table, re.MULTILINE)
-    assert assignment(NAME).questions == {name: float(most) for name, most in rows}
-    assert assignment(NAME).total == 10
-
-
-def test_the_solution_has_full_marks_and_is_on_the_board(grade):
-    found = grade(NAME)
-    assert not lost(NAME, found)
-    assert not found.messages
+def test_the_solution_is_on_the_board(solved):
+    found = solved(NAME)
     # 100 x 784 weights, four times halved, and so on: what is left of each layer.
     first, second, last = 4900, 187, 72
     assert found.board["multiplications"] == first + second + last
     # The second layer's places take one byte less than its mask.
     layers = [9800 + 2 * first, (2 + 2) * second, 38 + 2 * last]
     assert found.board["bytes"] == sum(layers) + 2 * (100 + 30 + 10)
-
-
-def test_the_untouched_release_has_none(grade):
-    found = grade(NAME, untouched(NAME))
-    assert set(found.points.values()) == {0}
-    assert set(found.messages.values()) == {"Not answered."}
-    assert not found.board
 
 
 WEIGHTS = "[value for value in state.values() if value.ndim == 2]"
@@ -165,12 +144,7 @@ SLIPS = {
 
 @pytest.mark.parametrize("slip", SLIPS)
 def test_a_slip_loses_its_questions_alone_and_is_named(grade, slip):
-    answer, old, new, questions, message = SLIPS[slip]
-    found = grade(NAME, {answer: edited(NAME, answer, old, new)})
-    most = assignment(NAME).questions
-    assert lost(NAME, found) == {each: most[each] for each in questions.split()}
-    for question in questions.split():
-        assert message in found.messages[question]
+    check_slip(grade, NAME, *SLIPS[slip])
 
 
 # What would be cheating
@@ -216,8 +190,8 @@ def test_the_disguise_is_not_lifted(grade, hidden):
     assert "find looks behind the disguise" in found.messages["reach"]
 
 
-def test_the_slider_finds_where_the_formats_cross(tmp_path):
-    (slider,) = shown(whole(NAME, tmp_path), "text/html", "explore")
+def test_the_slider_finds_where_the_formats_cross(to_its_end):
+    (slider,) = shown(to_its_end(NAME), "text/html", "explore")
     best = [plain(stop).split(": ")[1].split(",")[0] for stop in captions(slider)]
     # 4 bytes a place against n / 8 for the mask: they cross at 1 / 32.
     assert best == ["dense", *["bitmask"] * 4, *["indices"] * 3]

@@ -1,47 +1,22 @@
-"""The assignment on pruning: right answers, none, and plausible slips."""
-
-import re
+"""The assignment on pruning: plausible slips, and its slider."""
 
 import pytest
+from book_fixtures import captions, plain, shown
 from classroom.kernel import Limits
-from classroom.release import released
-from classroom.sources import SOURCES
-from grading_fixtures import assignment, edited, lost, untouched
-from nbclient import NotebookClient
+from grading_fixtures import edited, lost
 
 NAME = "prune-by-magnitude"
 
 
-def test_the_points_are_as_the_readme_says():
-    text = (SOURCES / "README.md").read_text("utf8")
-    readme = text.split("## Prune by magnitude")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", readme, re.MULTILINE)
-    assert assignment(NAME).questions == {name: float(most) for name, most in rows}
-    assert f"{assignment(NAME).total:g} points" in readme
-
-
-def test_the_solution_has_full_marks(grade):
-    found = grade(NAME)
-    assert not found.messages
-    assert not lost(NAME, found)
-
-
-def test_the_untouched_release_has_none(grade):
-    found = grade(NAME, untouched(NAME))
-    assert set(found.points.values()) == {0}
-    assert set(found.messages.values()) == {"Not answered."}
-
-
-def test_the_slider_prunes_with_the_students_functions():
-    notebook = released(assignment(NAME))
-    for cell in assignment(NAME).cells:
-        if cell.is_answer:
-            (found,) = [each for each in notebook.cells if each.id == cell.id]
-            found.source = cell.source
-    NotebookClient(notebook, timeout=300).execute()
-    (slider,) = [cell for cell in notebook.cells if cell.id == "slider"]
-    (widget,) = [each for each in slider.outputs if "data" in each]
-    assert "application/vnd.jupyter.widget-view+json" in widget.data
+def test_the_slider_prunes_with_the_students_functions(to_its_end):
+    (slider,) = shown(to_its_end(NAME), "text/html", "slider")
+    said = [plain(stop) for stop in captions(slider)]
+    alive = [stop.partition(", all ")[2] for stop in said]
+    left = (100, 50, 20, 10, 5, 2, 1)
+    assert alive == [f"{each}.0 %." for each in left]
+    first, *_, last = (float(stop.split()[2]) for stop in said)
+    assert first > 90
+    assert last < 50
 
 
 def test_code_that_never_ends_loses_its_questions_alone(grade):

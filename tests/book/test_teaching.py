@@ -51,26 +51,6 @@ def test_its_questions_are_numbered():
     assert len(numbers) >= 10
 
 
-def test_an_assignment_has_the_points_and_hours_that_the_page_says():
-    words = {"An hour and a half": "1½", "Two hours": "2"}
-    guide = (ROOT / "notebooks" / "assignments" / "README.md").read_text("utf8")
-    page = (ROOT / "book" / "how-to-use.md").read_text("utf8")
-    table = re.findall(r"^\| \d\. \*(.*)\* \| \d+ \| (\d+) \| (\S+) \|", page, re.M)
-    assert len(table) == 5
-    for title, points, hours in table:
-        name = re.sub(r"[^a-z ]", "", title.lower()).split(" make it faster")[0]
-        path = ROOT / "notebooks" / "assignments" / f"{name.replace(' ', '-')}.ipynb"
-        marks = [
-            cell.metadata.get("nbgrader", {}).get("points", 0)
-            for cell in nbformat.read(path, as_version=4).cells
-        ]
-        assert sum(marks) == int(points)
-        (said,) = re.findall(
-            rf"^## {re.escape(title)}\n\n(.*?), {points} points", guide, re.M
-        )
-        assert words[said] == hours
-
-
 @pytest.fixture
 def chapter() -> nbformat.NotebookNode:
     """Return an executed chapter with all that the guide takes from one."""
