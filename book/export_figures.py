@@ -11,18 +11,16 @@ import csv
 import io
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from browser import chromium
 from PIL import Image
 from steps import ROOT, step
 
 sys.path.insert(0, str(ROOT / "book" / "ext"))
 
 import executed
-from chapter_figures import PNG, SVG, Figure, check_copies, figures
+from chapter_figures import PNG, SVG, Figure, figures
 
 from lth_utils.cli import print_anywhere
 from lth_utils.errors import LotteryError
@@ -30,8 +28,6 @@ from lth_utils.files.places import check_writable
 
 COLUMNS = ("chapter", "name", "source", "drawn", "svg", "png", "caption", "alt")
 SCALE = 2  # pixels of a PNG for each of a page's
-# Chromium starts as root only without its sandbox, and opens our pictures alone.
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run")
 
 
 def export(root: Path = ROOT) -> Path:
@@ -43,10 +39,10 @@ def export(root: Path = ROOT) -> Path:
 
     Raises:
         LotteryError: If a chapter was not run, before anything is written; or, after
-            all else was written, if drawings cannot become PNG here.
+            all else was written, if there is no Chromium to draw the PNGs.
     """
     chapters = executed.chapters(root)
-    check_copies(root, chapters)
+    executed.check(root, chapters)
     folder = root / "_build" / "figures"
     check_writable(folder)
     found = [figure for name in chapters for figure in figures(root, name)]
@@ -63,7 +59,13 @@ def export(root: Path = ROOT) -> Path:
     index = folder / "index.csv"
     with index.open("w", newline="", encoding="utf-8-sig") as file:  # Excel reads it
         csv.writer(file).writerows([COLUMNS, *rows])
-    _draw(drawings, folder)
+    try:
+        _draw(drawings, folder)
+    except LotteryError as error:
+        raise LotteryError(
+            f"All SVG files are in _build/figures, but {len(drawings)} of them could"
+            f" not be drawn as PNG. {error}"
+        ) from error
     return index
 
 
@@ -94,7 +96,7 @@ def _draw(drawings: list[Figure], folder: Path) -> None:
     """Write the PNG of what is made of lines."""
     if not drawings:
         return
-    with _browser(len(drawings)) as browser:
+    with chromium() as browser:
         page = browser.new_page(device_scale_factor=SCALE)
         for figure in drawings:
             held = base64.b64encode(figure.picture).decode()
@@ -103,25 +105,6 @@ def _draw(drawings: list[Figure], folder: Path) -> None:
             image = page.locator("img")
             image.evaluate("image => image.decode()")
             image.screenshot(path=folder / f"{figure.address}.png")
-
-
-@contextmanager
-def _browser(count: int) -> Iterator[Any]:
-    """Start Chromium, through the package that the tests use."""
-    names = ("chromium", "google-chrome", "chromium-browser")
-    chromium = next(filter(None, map(shutil.which, names)), None)
-    if chromium is None:
-        raise LotteryError(
-            f"All SVG files are in _build/figures, but {count} of them could not be"
-            " drawn as PNG: that takes Chromium, and there is none here. Install your"
-            " system's `chromium` package and run it again."
-        )
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield running
-        running.close()
 
 
 def main(root: Path = ROOT) -> int:

@@ -158,7 +158,7 @@ def _check_chapters(root: Path, used: set[str]) -> None:
     names = {Path(name).name: name for name in executed.chapters(root)}
     for chapter in sorted(used):
         choose(f"chapter, for {LECTURE},", chapter, names)
-    chapter_figures.check_copies(root, [names[chapter] for chapter in sorted(used)])
+    executed.check(root, [names[chapter] for chapter in sorted(used)])
 
 
 def section(book: Book, slide: Slide) -> str:

@@ -107,14 +107,11 @@ def fill(platforms: Sequence[str], version: str, root: Path = ROOT) -> Path:
 
 def _check_room(folder: Path, wanted: list[str]) -> None:
     size = sum(PLATFORMS[word].size for word in wanted) + 0.2
-    place = folder
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free / 1e9
+    free = install.room(folder) / 1e9
     if free < size:
         raise LotteryError(
-            f"The stick takes up to {size:.1f} GB, and {place} has {free:.1f} GB free:"
-            " free some space, or choose another PLATFORM"
+            f"The stick takes up to {size:.1f} GB, and the disk of {folder} has"
+            f" {free:.1f} GB free: free some space, or choose another PLATFORM"
             f" ({', '.join((*PLATFORMS, NONE))})."
         )
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from lth_utils.data import digits, signals
 
-pytest_plugins = ["book_fixtures", "grading_fixtures"]
+pytest_plugins = ["book_fixtures", "browser_fixtures", "grading_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

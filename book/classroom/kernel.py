@@ -20,14 +20,14 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from lth_utils.errors import LotteryError
+from lth_utils.figures.glue import PREFIX
 from lth_utils.files.places import data_folder
 
 INSIDE = Path(__file__).with_name("inside.py").read_text("utf8")
 HIDDEN = "__import__('sys').modules['_classroom']"  # not among a student's names
 # What each kernel sees: one thread, and nothing of the user's own settings.
 THREADS = ("OMP", "MKL", "OPENBLAS", "NUMBA")
-# What `lth.glue` publishes; see lth_utils/figures/glue.py.
-GLUED = "application/papermill.record/text/plain"
+GLUED = f"{PREFIX}text/plain"  # what `lth.glue` publishes
 
 
 class Limits(NamedTuple):

@@ -5,7 +5,6 @@ figure is what a cell shows whose metadata names it (`mystnb`, `figure`, `name`)
 """
 
 import base64
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from lth_utils.errors import LotteryError
+from lth_utils.figures.glue import PREFIX
 
-VALUE = "application/papermill.record/text/plain"  # as `lth.glue` writes it
+VALUE = f"{PREFIX}text/plain"
 SVG, PNG = "image/svg+xml", "image/png"
 LIVE, RECORDED = r"\blive\b", r"\brecorded\b|\blong run\b|runs? on file"
 
@@ -67,18 +67,6 @@ class Figure:
         held = base64.b64encode(self.picture).decode()
         picture = f'<img src="data:{self.kind};base64,{held}" alt="{escape(self.alt)}">'
         return self.html or picture
-
-
-def check_copies(root: Path, names: list[str]) -> None:
-    """Refuse what is missing or stale, before any work.
-
-    Raises:
-        LotteryError: That names each of those chapters.
-    """
-    around = executed.surroundings(root)
-    found = (executed.complaint(root, name, around) for name in names)
-    if complaints := [sentence for sentence in found if sentence]:
-        raise LotteryError(" ".join([*complaints, executed.REMEDY]))
 
 
 def figures(root: Path, chapter: str) -> list[Figure]:
@@ -162,15 +150,11 @@ def _figure(
 
 def _middle(html: str) -> tuple[str, bytes, str]:
     """Return media type, bytes and alt text of a slider's middle stop."""
+    # It is the one that paper shows.
     printed = re.search(r'<img src="([^"]*)" alt="([^"]*)"[^>]*"lth-print"', html)
-    if printed:  # it is the one that paper shows
-        source, alt = unescape(printed[1]), unescape(printed[2])
-    else:
-        held = re.search(r'<script type="application/json">(.*?)</script>', html, re.S)
-        stops = json.loads(held[1]) if held else []
-        if not isinstance(stops, list) or not stops:
-            raise LotteryError("A slider holds no pictures: run its chapter again.")
-        source, alt = (stops[len(stops) // 2][part] for part in ("src", "alt"))
+    if printed is None:
+        raise LotteryError("A slider has no middle stop: run its chapter again.")
+    source, alt = map(unescape, printed.groups())
     head, _, body = source.partition(",")
     kind, *coding = head.removeprefix("data:").split(";")
     drawn = base64.b64decode(body) if "base64" in coding else unquote_to_bytes(body)

@@ -8,7 +8,7 @@ file times).
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,18 @@ def complaint(root: Path, name: str, around: str) -> str | None:
     if made["digest"] != digest(root, name, made["profile"], around):
         return f"{name}.ipynb, or what it uses, changed since it was run."
     return None
+
+
+def check(root: Path, names: Iterable[str]) -> None:
+    """Refuse executed copies that are missing or stale.
+
+    Raises:
+        LotteryError: That names each of those chapters.
+    """
+    around = surroundings(root)
+    found = (complaint(root, name, around) for name in names)
+    if complaints := [sentence for sentence in found if sentence]:
+        raise LotteryError(" ".join([*complaints, REMEDY]))
 
 
 def words(root: Path, name: str) -> int:

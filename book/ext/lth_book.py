@@ -43,14 +43,9 @@ def check_copies(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:
     """Refuse to build on executed copies that are missing or stale."""
     root = Path(app.srcdir)
     try:
-        names = executed.chapters(root)
+        executed.check(root, executed.chapters(root))
     except LotteryError as error:
         stop(str(error))
-    around = executed.surroundings(root)
-    found = (executed.complaint(root, name, around) for name in names)
-    complaints = [sentence for sentence in found if sentence]
-    if complaints:
-        stop(" ".join([*complaints, executed.REMEDY]))
     return []
 
 

@@ -97,15 +97,19 @@ def _check(folder: Path, wheels: Path) -> None:
             " Run it with a Python of that version, or ask who filled the stick for"
             " make stick PLATFORM={} VERSION={}.".format(*here())
         )
-    place = folder
-    while not place.exists():
-        place = place.parent
     needed = 3 * sum(file.stat().st_size for file in wheels.glob("*.whl"))
-    if shutil.disk_usage(place).free < needed:
+    if room(folder) < needed:
         raise SystemExit(
             f"{folder} needs up to {needed / 1e9:.1f} GB, and its disk has less. Free"
             " some space, or name a folder on another disk: python install.py FOLDER"
         )
+
+
+def room(folder: Path) -> int:
+    """Return the bytes that are free where a folder is, or would be made."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def _copy(folder: Path, stick: Path) -> None:

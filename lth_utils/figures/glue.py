@@ -10,7 +10,7 @@ from IPython.display import Markdown
 from lth_utils.errors import LotteryError
 
 # A front end that does not know this kind of output shows nothing.
-_PREFIX = "application/papermill.record/"
+PREFIX = "application/papermill.record/"
 
 
 def shell() -> Any:
@@ -108,6 +108,6 @@ def glue(name: str, value: Any) -> None:
         return
     # A page formats what Python prints: np.float64(0.5) would be no number.
     data, metadata = notebook.display_formatter.format(plain(value))
-    metadata["scrapbook"] = {"name": name, "mime_prefix": _PREFIX}
-    prefixed = {_PREFIX + kind: content for kind, content in data.items()}
+    metadata["scrapbook"] = {"name": name, "mime_prefix": PREFIX}
+    prefixed = {PREFIX + kind: content for kind, content in data.items()}
     notebook.display_pub.publish(prefixed, metadata)

@@ -3,7 +3,6 @@
 import base64
 import csv
 import io
-import os
 import re
 import shutil
 from pathlib import Path
@@ -77,10 +76,7 @@ def test_values_are_what_was_handed_on(book):
     assert isinstance(values["seeds"], int)
 
 
-@pytest.mark.skipif(
-    not shutil.which("chromium") and os.environ.get("CI") != "true",
-    reason="No Chromium here: install your system's `chromium` package.",
-)
+@pytest.mark.usefixtures("chromium_here")
 def test_every_figure_is_written_twice_and_listed(book):
     old = book / FOLDER / "gone.svg"
     old.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +131,7 @@ def test_without_chromium_the_svg_files_are_there(book, no_chromium, capsys):
     assert export_figures.main(book) == 1
     said = capsys.readouterr().err
     assert "All SVG files are in _build/figures, but 3 of them" in said
-    assert "Install your system's `chromium` package" in said
+    assert "install your system's `chromium` package" in said
     found = {path.name for path in (book / FOLDER).iterdir()}
     names = ("lines", "pixels", "slider", "drawing")
     assert found == {f"{name}.svg" for name in names} | {"pixels.png"}

@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 import pytest
 from book_fixtures import plain
-from test_site import NARROW, WIDE, Reader, browser  # noqa: F401
+from browser_fixtures import NARROW, WIDE, Reader
 
 import lth_utils as lth
 from lth_utils.figures.lab import page as lab_page
@@ -36,7 +36,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.fixture
-def reader(browser, alone) -> Iterator[Reader]:  # noqa: F811
+def reader(browser, alone) -> Iterator[Reader]:
     """A browser's page on the lab; nothing may complain or ask the network."""
     reader = Reader(browser, alone)
     yield reader
@@ -89,7 +89,7 @@ def test_a_mouse_draws_and_all_four_answer(reader):
     assert said(page, "ticket") == "–"
 
 
-def test_a_finger_draws_and_does_not_scroll(browser, alone):  # noqa: F811
+def test_a_finger_draws_and_does_not_scroll(browser, alone):
     touching = browser.new_context(viewport=NARROW, has_touch=True, is_mobile=True)
     page = touching.new_page()
     page.set_default_timeout(120_000)
@@ -293,7 +293,7 @@ def test_printed_it_shows_the_table_and_no_buttons(reader):
     assert not page.locator(".lth-lab button:visible").count()
 
 
-def test_without_scripts_it_is_a_table(browser, alone):  # noqa: F811
+def test_without_scripts_it_is_a_table(browser, alone):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((alone / "lab.html").as_uri())
@@ -316,7 +316,7 @@ def test_two_labs_on_a_page_do_not_meet(reader, alone):
     assert not [name for name in names if name not in dir(json)]
 
 
-def test_damaged_data_leaves_the_table(browser, alone):  # noqa: F811
+def test_damaged_data_leaves_the_table(browser, alone):
     html = lth.TicketLab()._repr_html_().replace('"data":"H4sI', '"data":"H4sX')
     (alone / "broken.html").write_text(f'<meta charset="utf-8">{html}', "utf-8")
     page = browser.new_page()
@@ -329,7 +329,7 @@ def test_damaged_data_leaves_the_table(browser, alone):  # noqa: F811
 # The book's page
 
 
-def test_the_books_page_is_light_quick_and_answers(browser, site, capsys):  # noqa: F811
+def test_the_books_page_is_light_quick_and_answers(browser, site, capsys):
     size = (site / "book" / "ticket-lab.html").stat().st_size
     assert size <= 3e6
     reader = Reader(browser, site)

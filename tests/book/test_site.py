@@ -1,9 +1,6 @@
 """The built book in a real Chromium, opened from its files, without a network."""
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,83 +11,12 @@ import nbformat
 import pytest
 import yaml
 from book_fixtures import ROOT, chapters
+from browser_fixtures import NARROW, WIDE, Reader
 
 import lth_utils as lth
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
 HEAVIEST = 7_000_000  # bytes of a page, with style, scripts and fonts
-NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
-FLAGS = (
-    "--no-sandbox",  # root's Chromium starts only so; it opens our files alone
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        sentence = "No Chromium here: install your system's `chromium` package."
-        pytest.fail(sentence) if os.environ.get("CI") == "true" else pytest.skip(
-            sentence
-        )
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield running
-        running.close()
-
-
-class Reader:
-    """A browser's page, and everything in it that should not have been."""
-
-    def __init__(self, browser, site: Path, **options: Any) -> None:
-        self.site = site
-        self.wrong: list[str] = []
-        self.loaded: set[str] = set()
-        self.context = browser.new_context(viewport=WIDE, **options)
-        self.context.route("**/*", self._route)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(120_000)  # a busy machine is no fault
-        self.page.on("pageerror", lambda error: self._note(f"error: {error}"))
-        self.page.on("console", self._console)
-
-    def open(self, name: str):
-        """Open a page, "notebooks/01-x", and wait until its maths is set."""
-        path, _, query = name.partition("?")
-        address = (self.site / f"{path}.html").as_uri()
-        self.page.goto(f"{address}?{query}" if query else address)
-        self.page.evaluate("window.MathJax && MathJax.startup.promise")
-        return self.page
-
-    def _route(self, route) -> None:
-        address = route.request.url
-        if address.startswith((self.site.as_uri(), "data:", "blob:")):
-            self.loaded.add(address)
-            route.continue_()
-        else:
-            self._note(f"request: {address}")
-            route.abort()
-
-    def _console(self, message) -> None:
-        if message.type in ("error", "warning"):
-            self._note(f"{message.type}: {message.text}")
-
-    def _note(self, what: str) -> None:
-        self.wrong.append(f"{Path(self.page.url).name}: {what}")
-
-
-@pytest.fixture
-def reader(browser, site) -> Iterator[Reader]:
-    reader = Reader(browser, site)
-    yield reader
-    reader.context.close()
-    assert not reader.wrong
 
 
 # Every page is opened once and looked at; the tests below judge what was seen.

@@ -9,15 +9,15 @@ from itertools import product
 
 import pytest
 from book_fixtures import chapters
-from test_site import NARROW, WIDE, Reader, browser, reader  # noqa: F401
+from browser_fixtures import NARROW, WIDE, Reader
 
 PAGES = [*chapters(), "book/intro"]
 
 
 @pytest.fixture(scope="module", params=PAGES)
-def page(request, browser, site) -> Iterator:  # noqa: F811
+def page(request, browser, site) -> Iterator:
     """A page in a browser that has a mouse, a finger, and a clock that can be set."""
-    reader = Reader(browser, site, has_touch=True, reduced_motion="reduce")  # noqa: F811
+    reader = Reader(browser, site, has_touch=True, reduced_motion="reduce")
     reader.page.clock.install()
     yield reader.open(request.param)
     reader.context.close()
@@ -143,7 +143,7 @@ BELOW = """box => {
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_stop_moves_the_page(reader, name):  # noqa: F811
+def test_no_stop_moves_the_page(reader, name):
     for size in (NARROW, WIDE):
         reader.page.set_viewport_size(size)
         page = reader.open(name)  # anew: a page that is resized takes its time

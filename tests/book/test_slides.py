@@ -8,7 +8,7 @@ import made_book
 import make_slides
 import pytest
 from book_fixtures import ROOT
-from test_site import Reader, browser  # noqa: F401
+from browser_fixtures import Reader
 
 from lth_utils.evidence.verdicts import WORDS
 
@@ -156,7 +156,7 @@ def test_a_missing_package_is_named(tmp_path, capsys, monkeypatch):
 
 
 @pytest.fixture
-def reader(browser, book) -> Iterator[Reader]:  # noqa: F811
+def reader(browser, book) -> Iterator[Reader]:
     reader = Reader(browser, book / "_build" / "slides")
     yield reader
     reader.context.close()
@@ -237,7 +237,7 @@ def test_s_opens_the_speakers_view(reader):
     view.locator("iframe").first.wait_for()
 
 
-def test_the_lecture_itself(executed, browser, monkeypatch):  # noqa: F811
+def test_the_lecture_itself(executed, browser, monkeypatch):
     """All that it asks for is there, fits its slide, and takes a lesson."""
     # Judging takes its time, and the pages' tests have the counts.
     known = dict.fromkeys((*WORDS, "all", "claims"), 7)
